@@ -35,6 +35,7 @@ class ChoiceOptions(TypedDict, total=False):
     boundary: Literal["heal", "strict"]
     method: str | None
     unconditional_prompt: str | None
+    isolate: bool
 
 
 class AsyncModel:

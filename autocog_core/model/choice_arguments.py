@@ -25,6 +25,7 @@ def make_choice_request(
     boundary: Literal["heal", "strict"],
     method: str | None,
     unconditional_prompt: str | None,
+    isolate: bool = False,
 ) -> tuple[ChoiceRequest, ChoiceTexts | None]:
     """Return the request of one `choose`; see there for the arguments.
 
@@ -47,6 +48,7 @@ def make_choice_request(
         boundary=boundary,
         method=method,
         unconditional_prompt=unconditional_prompt,
+        isolate=isolate,
     )
     return request, texts
 

@@ -40,6 +40,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: None = None,
         within: None = None,
         at_least: None = None,
@@ -58,6 +59,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: int,
         within: float | None = None,
         at_least: float | None = None,
@@ -75,6 +77,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: int | None = None,
         within: float | None = None,
         at_least: float | None = None,
@@ -92,6 +95,10 @@ class ChoiceCalls(GreedyCalls):
         :param boundary: "strict" raises where the end of the prompt would be re-tokenized.
         :param method: one of the methods that the backend offers; None is the best of them.
         :param unconditional_prompt: for "pmi", the text that takes the place of the prompt.
+        :param isolate: let no other call change the scores, nor another prompt of the same call:
+            with quantized weights, the numbers of a token depend on what is evaluated with it. The
+            first piece of a prompt of several pieces is then evaluated by itself, and calls that
+            begin with the same one share it. docs/semantics.md, "Isolated choices", has the rules.
         :param top: return only so many of the best choices, and read only the part of the tree that
             proves them. The result is then `TopChoices`.
         :param within: with `top`, read on until the probability of each of them is known to within
@@ -110,6 +117,7 @@ class ChoiceCalls(GreedyCalls):
             boundary=boundary,
             method=method,
             unconditional_prompt=unconditional_prompt,
+            isolate=isolate,
         )
         wanted = _search_goal(top, within, at_least)
         if wanted is None:
@@ -131,6 +139,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: None = None,
         within: None = None,
         at_least: None = None,
@@ -149,6 +158,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: int,
         within: float | None = None,
         at_least: float | None = None,
@@ -166,6 +176,7 @@ class ChoiceCalls(GreedyCalls):
         boundary: Literal["heal", "strict"] = "heal",
         method: str | None = None,
         unconditional_prompt: str | None = None,
+        isolate: bool = False,
         top: int | None = None,
         within: float | None = None,
         at_least: float | None = None,
@@ -200,6 +211,7 @@ class ChoiceCalls(GreedyCalls):
                 boundary=boundary,
                 method=method,
                 unconditional_prompt=unconditional_prompt,
+                isolate=isolate,
             )
             for prompt, prompt_choices in zip(
                 prompts, choices_per_prompt(prompts, choices), strict=True

@@ -178,6 +178,7 @@ class ChoiceSearch:
             prefix=(*self._tree.encoded.shared_ids, *reversed(path)),
             tokens=after,
             parents=np.full(len(after), -1, dtype=np.int32),
+            isolated_start=self._tree.isolated_start,
         )
 
     def _read(self, node: int, values: Float64Array) -> IntArray:

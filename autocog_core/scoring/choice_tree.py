@@ -19,6 +19,7 @@ from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import logsumexp
 from autocog_core.scoring.choice_encoding import EncodedChoices, encode_choices
 from autocog_core.scoring.identity_cache import cached_by_identity
+from autocog_core.scoring.isolated_start import find_isolated_start
 from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.unconditional_prompt import encode_unconditional_prompt
 from autocog_core.types.choice import (
@@ -44,6 +45,7 @@ class TokenChoiceTree:
         them after the last node of every choice, behind the nodes of `tree`.
     :ivar unconditional_ids: ids that the norm "pmi" conditions on; None for other norms.
     :ivar unconditional_prompt: their text, empty for BOS alone; None for other norms.
+    :ivar isolated_start: `TreeQuery.isolated_start` of the tree after the base.
     """
 
     encoded: EncodedChoices
@@ -51,6 +53,7 @@ class TokenChoiceTree:
     eos: tuple[int, ...]
     unconditional_ids: tuple[int, ...] | None
     unconditional_prompt: str | None = None
+    isolated_start: int | None = None
 
     @classmethod
     def build(
@@ -92,6 +95,7 @@ class TokenChoiceTree:
             eos=eos,
             unconditional_ids=unconditional_ids,
             unconditional_prompt=unconditional_prompt,
+            isolated_start=find_isolated_start(client, request, encoded.shared_ids),
         )
 
     def to_queries(self) -> list[TreeQuery]:
@@ -103,10 +107,15 @@ class TokenChoiceTree:
                 [tokens, np.tile(np.array(self.eos, dtype=np.int32), len(self.tree.ends))]
             )
             parents = np.concatenate([parents, ends])
-        prefixes = [self.encoded.shared_ids]
+        prefixes = [(self.encoded.shared_ids, self.isolated_start)]
         if self.unconditional_ids is not None:
-            prefixes.append(self.unconditional_ids)
-        return [TreeQuery(prefix=prefix, tokens=tokens, parents=parents) for prefix in prefixes]
+            # The unconditional prompt is short: none of it is worth a cache.
+            start = None if self.isolated_start is None else 0
+            prefixes.append((self.unconditional_ids, start))
+        return [
+            TreeQuery(prefix=prefix, tokens=tokens, parents=parents, isolated_start=start)
+            for prefix, start in prefixes
+        ]
 
     def scores_from(
         self, client: BackendClient, request: ChoiceRequest, answers: Sequence[TreeScores]

@@ -50,7 +50,8 @@ class UnconditionalScorer:
         """
         assert tree.unconditional_ids is not None
         ids, choice_ids = tree.unconditional_ids, tree.encoded.choice_ids
-        return np.array(self._score(ids, choice_ids, bool(tree.eos)))
+        is_isolated = tree.isolated_start is not None
+        return np.array(self._score(ids, choice_ids, bool(tree.eos), is_isolated))
 
     def pmi(self, request: ChoiceRequest, scores: ChoiceScores) -> tuple[tuple[float, ...], str]:
         """Return the `pmi` of each choice, and the unconditional prompt ("" is BOS alone).
@@ -63,14 +64,19 @@ class UnconditionalScorer:
         ids, text = encode_unconditional_prompt(self._client, request, scores.healed_text)
         has_eos = request.suffix is EOS
         tokens = tuple(score.tokens[:-1] if has_eos else score.tokens for score in scores.scores)
+        after_prompt = self._score(ids, tokens, has_eos, request.isolate)
         # An impossible choice stays one: -inf minus -inf has no value.
         return tuple(
             score.logprob - after if score.logprob > -float("inf") else score.logprob
-            for score, after in zip(scores.scores, self._score(ids, tokens, has_eos), strict=True)
+            for score, after in zip(scores.scores, after_prompt, strict=True)
         ), text
 
     def _score_tokens(
-        self, ids: tuple[int, ...], choice_ids: tuple[tuple[int, ...], ...], has_eos: bool
+        self,
+        ids: tuple[int, ...],
+        choice_ids: tuple[tuple[int, ...], ...],
+        has_eos: bool,
+        is_isolated: bool,
     ) -> tuple[float, ...]:
         info = self._client.info
         tree = TokenChoiceTree(
@@ -80,5 +86,6 @@ class UnconditionalScorer:
             tree=TokenTree.build(choice_ids),
             eos=tuple(id_ for id_ in info.eos if id_ < info.vocabulary_size) if has_eos else (),
             unconditional_ids=None,
+            isolated_start=0 if is_isolated else None,
         )
         return tuple(tree.logprobs_from(self._client.greedy_tree(tree.to_queries())[0]).tolist())

@@ -89,6 +89,9 @@ class BackendInfo:
         "json_schema"). Core serves the others with token distributions, if the backend has them.
     :ivar nodes_per_step: number of a token tree's nodes that one evaluation takes for little more
         than the time of a single one. The search for the best choices reads so many at once.
+    :ivar isolates: whether the scores of isolated choices (`ChoiceRequest.isolate`) are the same to
+        the last bit, whatever was evaluated before or with them. If not, they differ within
+        `tolerance`.
     :ivar details: further facts for users (dtype, device, evaluation method, ...).
     :ivar compute_fingerprint: computes `fingerprint`; called once, on the first access.
     """
@@ -109,6 +112,7 @@ class BackendInfo:
     capabilities: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     nodes_per_step: int = 8
+    isolates: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
     compute_fingerprint: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 

@@ -50,6 +50,8 @@ class ChoiceRequest:
         BOS alone, or for `constant_tail` if the model adds no BOS.
     :ivar constant_tail: the end of the prompt that is the same for all inputs; None for the last
         piece, if the prompt has several.
+    :ivar isolate: whether the scores must depend on this request alone, whatever was asked before
+        or with it; see `TreeQuery.isolated_start`.
     :ivar top: how many of the best choices are wanted. A backend that can find them without the
         scores of all choices may then return `TopChoices`. None for the scores of all choices.
     """
@@ -62,6 +64,7 @@ class ChoiceRequest:
     method: str | None = None
     unconditional_prompt: str | None = None
     constant_tail: tuple[TextPiece, ...] | None = None
+    isolate: bool = False
     top: SearchGoal | None = None
 
 

@@ -158,6 +158,12 @@ class TreeQuery:
     :ivar mask: bool (V,), next tokens to choose from; None for all. It does not change their
         log-probabilities.
     :ivar with_mask_logprobs: whether to return also the probability of the mask.
+    :ivar isolated_start: None if the engine may evaluate the tree with others, and continue any
+        tokens that it has cached. Otherwise, the answer must depend on this query alone, whatever
+        was evaluated before or with it: the engine evaluates so many first ids of the prefix by
+        themselves, from an empty sequence, and then the other ids and the tree by themselves. It
+        may cache the first ids for queries that begin with the same ones. Less than the length
+        of the prefix. An engine whose numbers do not depend on batches ignores it.
     """
 
     prefix: Sequence[int]
@@ -167,6 +173,7 @@ class TreeQuery:
     top_k: int = 0
     mask: NDArray[np.bool_] | None = None
     with_mask_logprobs: bool = False
+    isolated_start: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

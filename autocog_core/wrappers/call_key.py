@@ -18,8 +18,8 @@ from autocog_core.types.token_tree import TreeQuery
 
 #: Fields of requests that do not affect the answer.
 _IGNORED_FIELDS = {"on_text"}
-#: Fields that are left out where they are None, so that older recordings keep their keys.
-_ADDED_FIELDS = {"constraint", "top"}
+#: Fields that are left out where they have this value, so that older recordings keep their keys.
+_ADDED_FIELDS = {"constraint": None, "top": None, "isolate": False}
 #: First character of encoded mapping keys that are not text, such as token ids.
 _NON_TEXT_PREFIX = "\0"
 
@@ -59,6 +59,7 @@ def make_query_key(query: TreeQuery) -> bytes | None:
     mask: tuple[object, ...] = () if query.mask is None else (query.mask,)
     if query.with_mask_logprobs:
         mask = (*mask, "with_mask_logprobs")
+    isolated = () if query.isolated_start is None else ("isolated", query.isolated_start)
     return make_key(
         "greedy_tree_impl",
         _to_array(query.prefix),
@@ -67,6 +68,7 @@ def make_query_key(query: TreeQuery) -> bytes | None:
         query.top_at,
         query.top_k,
         *mask,
+        *isolated,
     )
 
 
@@ -106,7 +108,7 @@ def _to_plain(value: Any, odd_float: Callable[[float], Any], key: Callable[[Any]
             name: _to_plain(getattr(value, name), odd_float, key)
             for name in names
             if name not in _IGNORED_FIELDS
-            and not (name in _ADDED_FIELDS and getattr(value, name) is None)
+            and not (name in _ADDED_FIELDS and getattr(value, name) is _ADDED_FIELDS[name])
         }
     if isinstance(value, Mapping):
         return {key(name): _to_plain(item, odd_float, key) for name, item in value.items()}
