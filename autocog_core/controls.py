@@ -19,6 +19,8 @@ _OBEYED_IN_JSON = re.compile(f"[\x7f-\x9f{_DIRECTIONS}]")
 #: In a browser also what turns neighbors around, or has no width: a reader must see it.
 _UNSEEN = re.compile(f"{_OBEYED.pattern}|[\xad\u200b\u2028\u2029\u2060\ufeff]")
 _DELETE = 0x7F
+#: All of `_UNSEEN` are below it.
+_BASIC_PLANE = 0x10000
 
 
 def escape_controls(text: str) -> str:
@@ -41,6 +43,19 @@ def picture_controls(text: str) -> str:
     OVERRIDE⟩, ⟨U+009B⟩. Newlines and tabs stay.
     """
     return _UNSEEN.sub(_picture, text)
+
+
+def control_signs() -> dict[str, str]:
+    """Return the signs of `picture_controls` by their characters, for scripts of pages.
+
+    Lone surrogates, which JSON cannot hold as they are, are left out.
+    """
+    characters = filter(_UNSEEN.match, map(chr, range(_BASIC_PLANE)))
+    return {
+        character: picture_controls(character)
+        for character in characters
+        if unicodedata.category(character) != "Cs"
+    }
 
 
 def _python_escape(match: re.Match[str]) -> str:

@@ -41,9 +41,9 @@ def render_page(
         "page.html",
         title=title,
         body=body,
-        styles=[_asset(name) for name in ("page.css", *styles)],
-        scripts=[_asset(name) for name in scripts],
-        data={key: Markup(_script_json(value)) for key, value in (data or {}).items()},  # noqa: S704
+        styles=[Markup(read_asset(name)) for name in ("page.css", *styles)],  # noqa: S704
+        scripts=[Markup(read_asset(name)) for name in scripts],  # noqa: S704
+        data={key: Markup(script_json(value)) for key, value in (data or {}).items()},  # noqa: S704
     )
 
 
@@ -77,13 +77,18 @@ def _visible(value: Any) -> Any:
 
 
 @cache
-def _asset(name: str) -> Markup:
-    """Return a script or a style of this package, as it is."""
-    source = files("autocog_core.html").joinpath("assets", name).read_text(encoding="utf-8")
-    return Markup(source)  # noqa: S704
+def read_asset(name: str) -> str:
+    """Return a script or a style of `autocog_core/html/assets`, as it is.
+
+    :param name: its file.
+    """
+    return files("autocog_core.html").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _script_json(value: object) -> str:
-    """Return JSON that no script element ends in; a parser reads the same value."""
+def script_json(value: object) -> str:
+    """Return JSON that no script element ends in; a parser reads the same value.
+
+    :param value: plain data.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

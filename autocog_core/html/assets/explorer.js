@@ -6,23 +6,26 @@
 const AUTOCOG_MAX_OPEN = 600;
 
 // Draws a tree into an element. `tree` is the data that autocog_core/html/tree_data.py makes.
-// Links to nodes begin with the element's id, or with "node".
-function autocogExplorer(element, tree) {
-  return new AutocogExplorer(element, new AutocogTree(tree));
+// Links to nodes begin with the element's id, or with "node"; a page whose link says something else
+// has none.
+function autocogExplorer(element, tree, hasLinks = true) {
+  return new AutocogExplorer(element, new AutocogTree(tree), hasLinks);
 }
 
 class AutocogExplorer extends AutocogPicture {
-  constructor(element, tree) {
+  constructor(element, tree, hasLinks) {
     super(tree);
-    this.anchor = element.id || "node";
+    this.anchor = hasLinks ? element.id || "node" : "";
     if (this.focused === null) {
       element.replaceChildren(autocogElement("p", { class: "dim" }, "The tree has no nodes."));
       return;
     }
     this.build(element);
     this.render();
-    this.followHash();
-    window.addEventListener("hashchange", () => this.followHash());
+    if (hasLinks) {
+      this.followHash();
+      window.addEventListener("hashchange", () => this.followHash());
+    }
     new ResizeObserver(() => this.measureAnew()).observe(this.view);
   }
 
@@ -88,6 +91,7 @@ class AutocogExplorer extends AutocogPicture {
     autocogFillPanel(this.panel, this.tree, index, (at) => this.goTo(at), this.anchor);
     this.panel.scrollTop = 0;
     const hash = `#${this.anchor}-${index}`;
+    if (!this.anchor) return;
     if (location.protocol !== "about:" && location.hash !== hash) {
       history.replaceState(null, "", hash);
     }

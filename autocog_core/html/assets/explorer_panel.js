@@ -258,7 +258,7 @@ function autocogFillPanel(panel, tree, index, choose, anchor) {
     autocogTokensTable(tree, index),
     autocogElement("h3", {}, "Path"),
     path,
-    autocogElement("p", {}, autocogElement("a", { href: `#${anchor}-${index}` },
-      `Link to this node (#${anchor}-${index})`)),
+    anchor ? autocogElement("p", {}, autocogElement("a", { href: `#${anchor}-${index}` },
+      `Link to this node (#${anchor}-${index})`)) : null,
   ].filter(Boolean));
 }

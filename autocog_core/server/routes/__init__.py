@@ -8,7 +8,7 @@ from importlib import import_module
 from fastapi import APIRouter
 
 #: The modules with a `router`, in the order of the documentation.
-_MODULES = ("choose", "models", "health")
+_MODULES = ("choose", "models", "token_bytes", "health", "page")
 
 
 def all_routers() -> Sequence[APIRouter]:
