@@ -19,6 +19,7 @@ class ServerLimits(BaseModel):
     :ivar waiting: calls that may wait for the models; with so many, requests are refused (429).
     :ivar questions: questions, prompts or rows in one request.
     :ivar options: choices of one question.
+    :ivar choices: choices of all questions of one request together.
     :ivar output_tokens: tokens that one completion may have.
     :ivar shutdown_seconds: time for what is under way when the server stops.
     """
@@ -31,6 +32,7 @@ class ServerLimits(BaseModel):
     waiting: int = Field(default=1024, ge=1)
     questions: int = Field(default=1000, ge=1)
     options: int = Field(default=10_000, ge=2)
+    choices: int = Field(default=100_000, ge=2)
     output_tokens: int = Field(default=4096, ge=1)
     shutdown_seconds: float = Field(default=30.0, ge=0)
 

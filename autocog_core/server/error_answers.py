@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from autocog_core.errors import AutocogError
+from autocog_core.errors import AutocogError, shorten
 from autocog_core.redaction import redact
 from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.request_errors import Problem, RequestError, problem_of
@@ -94,13 +96,21 @@ def add_error_answers(app: FastAPI) -> None:
 
 
 def _invalid(details: tuple[dict[str, Any], ...]) -> Problem:
-    places = [".".join(str(part) for part in entry["loc"][1:]) for entry in details]
+    places = [".".join(_parts_of(entry["loc"])) for entry in details]
     texts = [
         f"{place}: {entry['msg']}" if place else str(entry["msg"])
         for place, entry in zip(places, details, strict=True)
     ]
     first = places[0] if places else None
     return Problem(422, "; ".join(texts), "invalid_request", first or None, details)
+
+
+def _parts_of(location: Iterable[str | int]) -> Iterable[str]:
+    """Return the parts of a place after "body", without the tags of unions."""
+    for part in islice(location, 1, None):
+        text = shorten(str(part))
+        if not (text.startswith("<") and text.endswith(">")):
+            yield text
 
 
 def _as_detail(problem: Problem) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""What bodies of requests have in common: no unknown fields, and plain data of bounded depth."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from autocog_core.errors import append_hint, shorten, suggest
+
+#: Levels of nesting of plain data, as in program files.
+MAX_DEPTH = 60
+#: Whole numbers beyond it are not the same in all readers of JSON.
+MAX_INTEGER = 2**53 - 1
+
+
+class Body(BaseModel):
+    """The body of a request: an unknown field, or a value of another type, is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_fields(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            names = {field.alias or name for name, field in cls.model_fields.items()}
+            for name in data:
+                if name not in names:
+                    text = f"unknown field {shorten(repr(name))}"
+                    message = append_hint(text, suggest(str(name), names))
+                    # A template: braces in a name must not be read as its fields.
+                    raise PydanticCustomError("unknown_field", "{message}", {"message": message})
+        return data
+
+
+def kind_of(value: Any) -> str:
+    """Return the tag of a value among the members of a union: a text, an object or a list.
+
+    Places in errors are without tags, which stand in angle brackets.
+    """
+    if isinstance(value, dict | BaseModel):
+        return "<object>"
+    return "<list>" if isinstance(value, list) else "<text>"
+
+
+def check_plain_data(value: Any) -> Any:
+    """Return plain data of JSON as it is.
+
+    :raises PydanticCustomError: if it is nested too deep, or has a number that JSON does not have.
+    """
+    values = [(value, 0)]
+    while values:
+        entry, depth = values.pop()
+        if isinstance(entry, float) and not math.isfinite(entry):
+            raise PydanticCustomError("finite_number", "numbers must be finite")
+        if isinstance(entry, dict | list):
+            if depth >= MAX_DEPTH:
+                message = f"is nested more than {MAX_DEPTH} levels deep"
+                raise PydanticCustomError("too_deep", "{message}", {"message": message})
+            inner = entry.values() if isinstance(entry, dict) else entry
+            values += [(each, depth + 1) for each in inner]
+    return value
+
+
+#: Any data of JSON.
+PlainData = Annotated[Any, AfterValidator(check_plain_data)]
+#: An object of JSON.
+PlainObject = Annotated[dict[str, Any], AfterValidator(check_plain_data)]
+#: A whole number from 1.
+Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+
+
+class ModelBody(Body):
+    """A body that names a model.
+
+    :cvar alternatives: fields of which a body has exactly one.
+    """
+
+    alternatives: ClassVar[tuple[str, ...]] = ()
+    model: str | None = Field(
+        None, description="The model's name, as in `GET /v1/models`. Default: the default model."
+    )
+
+    @model_validator(mode="after")
+    def _require_one_alternative(self) -> Self:
+        given = [name for name in self.alternatives if getattr(self, name) is not None]
+        if self.alternatives and len(given) != 1:
+            problem = f"{' and '.join(given)} are given" if given else "nothing is given"
+            message = f"{problem}: give one of {', '.join(self.alternatives)}"
+            raise PydanticCustomError("one_of", "{message}", {"message": message})
+        return self

@@ -1,0 +1,110 @@
+"""The prompts of a request: one or many, as texts, token ids, pieces or chats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from autocog_core.server.autocog_api.body import MAX_INTEGER, Body, ModelBody, PlainObject
+from autocog_core.types.prompt import Prompt, PromptLike, TextPiece, TokenPiece
+
+TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+
+
+class MessageBody(Body):
+    """A message of a chat."""
+
+    role: str = Field(description="Who wrote it.", examples=["user"])
+    content: str = Field(description="Its text.", examples=["Is water wet?"])
+
+
+class TextPieceBody(Body):
+    """Text in a prompt."""
+
+    text: str = Field(description="The text.")
+    special: bool = Field(
+        False,
+        description="Parse special tokens, such as `<|im_end|>`. Only for text that you wrote "
+        "yourself.",
+    )
+
+
+class TokenPieceBody(Body):
+    """Token ids in a prompt."""
+
+    tokens: list[TokenId] = Field(description="The ids, which stay as they are.")
+
+
+def _kind_of_prompt(value: Any) -> str:
+    if not isinstance(value, list):
+        return "<text>"
+    return "<pieces>" if value and not isinstance(value[0], int) else "<ids>"
+
+
+def _kind_of_piece(value: Any) -> str:
+    is_tokens = "tokens" in value if isinstance(value, dict) else hasattr(value, "tokens")
+    return "<tokens>" if is_tokens else "<text>"
+
+
+PieceBody = Annotated[
+    Annotated[TextPieceBody, Tag("<text>")] | Annotated[TokenPieceBody, Tag("<tokens>")],
+    Discriminator(_kind_of_piece),
+]
+PromptBody = Annotated[
+    Annotated[str, Tag("<text>")]
+    | Annotated[list[TokenId], Field(min_length=1), Tag("<ids>")]
+    | Annotated[list[PieceBody], Field(min_length=1), Tag("<pieces>")],
+    Discriminator(_kind_of_prompt),
+]
+ChatBody = Annotated[list[MessageBody], Field(min_length=1)]
+
+
+def as_prompt(prompt: PromptBody) -> PromptLike:
+    """Return a prompt of a body as the calls of a model take it."""
+    if isinstance(prompt, str):
+        return prompt
+    pieces: list[TextPiece | TokenPiece] = []
+    for piece in prompt:
+        if isinstance(piece, TextPieceBody):
+            pieces.append(TextPiece(piece.text, piece.special))
+        elif isinstance(piece, TokenPieceBody):
+            pieces.append(TokenPiece(tuple(piece.tokens)))
+    return Prompt(tuple(pieces)) if pieces else [each for each in prompt if isinstance(each, int)]
+
+
+class PromptsBody(ModelBody):
+    """A body with one prompt, or many."""
+
+    alternatives = ("prompt", "prompts", "messages", "chats")
+
+    prompt: PromptBody | None = Field(
+        None,
+        description="The text before: a string, a list of token ids, or pieces of both.",
+        examples=["The capital of France is"],
+    )
+    prompts: list[PromptBody] | None = Field(
+        None, min_length=1, description="Many prompts in place of `prompt`."
+    )
+    messages: ChatBody | None = Field(
+        None, description="A chat in place of `prompt`, for models with a chat template."
+    )
+    chats: list[ChatBody] | None = Field(
+        None, min_length=1, description="Many chats in place of `prompt`."
+    )
+    template_arguments: PlainObject | None = Field(
+        None,
+        description="Variables of the model's chat template, such as `enable_thinking`.",
+    )
+
+    def calls(self) -> Sequence[dict[str, Any]]:
+        """Return, for each prompt or chat, the arguments that give it to a call of a model."""
+        prompts = self.prompts if self.prompt is None else [self.prompt]
+        chats = self.chats if self.messages is None else [self.messages]
+        given: list[dict[str, Any]] = [{"prompt": as_prompt(prompt)} for prompt in prompts or ()]
+        for chat in chats or ():
+            given.append({"messages": [message.model_dump() for message in chat]})
+        if self.template_arguments is None:
+            return given
+        return [{**each, "template_arguments": self.template_arguments} for each in given]
