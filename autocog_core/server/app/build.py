@@ -18,7 +18,7 @@ from autocog_core.server.metrics import ServerMetrics
 from autocog_core.server.middleware.access_log import AccessLog
 from autocog_core.server.middleware.authentication import Authentication
 from autocog_core.server.middleware.body_limit import BodyLimit
-from autocog_core.server.openapi_document import add_openapi_document
+from autocog_core.server.app.openapi_document import add_openapi_document
 from autocog_core.server.routes import all_routers
 from autocog_core.server.served_models import ServedModels
 from autocog_core.server.server_state import ServerState
