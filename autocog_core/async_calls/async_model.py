@@ -6,11 +6,11 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack, overload
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
 from autocog_core.async_calls.call import Call, PlainCall
 from autocog_core.async_calls.call_threads import CallThreads
-from autocog_core.async_calls.grouped_calls import ChooseCall, RunCall, ScoreCall
+from autocog_core.async_calls.grouped_calls import ChooseCall, RunCall, ScoreCall, TreeCall
 from autocog_core.model.automaton import Automaton
 from autocog_core.model.choice_arguments import ChoiceLike
 from autocog_core.model.model import Model
@@ -20,7 +20,10 @@ from autocog_core.types.completion import Completion
 from autocog_core.types.prompt import Message, PromptLike
 from autocog_core.types.text_score import TextScore
 from autocog_core.types.thought_tree import ThoughtTree
+from autocog_core.types.token_tree import TreeQuery, TreeScores
 from autocog_core.types.top_choices import TopChoices
+
+Result = TypeVar("Result")
 
 #: How many calls are made together at most.
 MAX_TOGETHER = 256
@@ -175,6 +178,23 @@ class AsyncModel:
     async def score(self, text: PromptLike, **options: Any) -> TextScore:
         """Return how likely a text is; see `Model.score`, also for its arguments and errors."""
         result: TextScore = await self._make(ScoreCall(self._model, text, options))
+        return result
+
+    async def score_tree(self, query: TreeQuery) -> TreeScores:
+        """Return the log-probabilities of a token tree's tokens.
+
+        :param query: a tree that fits the model's vocabulary and context, which is not checked.
+        :raises CapabilityError: if the backend has no log-probabilities.
+        """
+        result: TreeScores = await self._make(TreeCall(self._model, query))
+        return result
+
+    async def call(self, function: Callable[[Model], Result]) -> Result:
+        """Make any other call of the model on its thread, such as one of its tokenizer.
+
+        :param function: makes the call, and returns its result.
+        """
+        result: Result = await self._make(PlainCall(lambda _: function(self._model)))
         return result
 
     async def record(self, *arguments: Any, **options: Any) -> Any:

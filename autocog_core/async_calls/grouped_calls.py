@@ -1,4 +1,4 @@
-"""Calls that an engine takes together: choices, scores of texts, and runs of an automaton."""
+"""Calls that an engine takes together: choices, scores of texts and trees, runs of an automaton."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from autocog_core.async_calls.call import GroupedCall
 from autocog_core.model.automaton import Automaton
 from autocog_core.model.model import Model
+from autocog_core.scoring.query_batches import score_queries
 from autocog_core.types.prompt import Message, PromptLike
+from autocog_core.types.token_tree import TreeQuery
 
 
 class ChooseCall(GroupedCall):
@@ -80,6 +82,27 @@ class ScoreCall(GroupedCall):
     def make_together(self, calls: Sequence[ScoreCall]) -> Sequence[object]:
         """Make calls of one group."""
         return self._model.score_many([call._text for call in calls], **self._options)
+
+
+class TreeCall(GroupedCall):
+    """A call that scores a token tree; trees of all clients go to the engine together."""
+
+    def __init__(self, model: Model, query: TreeQuery) -> None:
+        super().__init__()
+        self._model = model
+        self._query = query
+
+    def make(self) -> object:
+        """Make the call, and return its result."""
+        return self._model.client.greedy_tree([self._query])[0]
+
+    def group(self) -> Hashable:
+        """Return what calls must have in common to be made together."""
+        return "trees"
+
+    def make_together(self, calls: Sequence[TreeCall]) -> Sequence[object]:
+        """Make calls of one group."""
+        return list(score_queries(self._model.client, [call._query for call in calls]))
 
 
 class RunCall(GroupedCall):

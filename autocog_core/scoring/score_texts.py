@@ -12,6 +12,7 @@ from autocog_core.errors import InputError, shorten
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import logsumexp
 from autocog_core.scoring.prompt_encoding import find_boundary, split_prompt
+from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL, score_queries
 from autocog_core.scoring.text_windows import Window, split_into_windows
 from autocog_core.scoring.words import (
     WordSpan,
@@ -25,9 +26,6 @@ from autocog_core.types.prompt import Prompt, check_text
 from autocog_core.types.text_score import ScoredToken, TextScore
 from autocog_core.types.token_tree import TreeQuery, TreeScores, common_prefix_length
 
-#: Maximum number of tokens to score, and of probabilities to receive, in one call of the engine.
-MAX_TOKENS_PER_CALL = 8192
-MAX_PROBABILITIES_PER_CALL = 8_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,10 +160,9 @@ def score_texts(
             parts += _split_window(
                 index, encoded.ids, part_window, boundaries if words else [], mask
             )
-    for batch in _batches(parts):
-        answers = client.greedy_tree([part.query for part in batch])
-        for part, scores in zip(batch, answers, strict=True):
-            results[part.text_index].add(part, scores)
+    answers = score_queries(client, [part.query for part in parts])
+    for part, scores in zip(parts, answers, strict=True):
+        results[part.text_index].add(part, scores)
     return [result.score(request.text) for result, request in zip(results, requests, strict=True)]
 
 
@@ -242,23 +239,3 @@ def _split_window(
             boundaries=tuple(group),
         )
         start = end
-
-
-def _batches(parts: Sequence[_Part]) -> Iterator[list[_Part]]:
-    """Yield the queries in groups that an engine's memory can take."""
-    batch: list[_Part] = []
-    tokens = probabilities = 0
-    for part in parts:
-        more_tokens = len(part.query.prefix) + len(part.query.tokens)
-        more_probabilities = len(part.boundaries) * part.query.top_k
-        if batch and (
-            tokens + more_tokens > MAX_TOKENS_PER_CALL
-            or probabilities + more_probabilities > MAX_PROBABILITIES_PER_CALL
-        ):
-            yield batch
-            batch, tokens, probabilities = [], 0, 0
-        batch.append(part)
-        tokens += more_tokens
-        probabilities += more_probabilities
-    if batch:
-        yield batch

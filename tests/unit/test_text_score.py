@@ -163,7 +163,7 @@ def test_many_word_boundaries_take_several_calls(monkeypatch: pytest.MonkeyPatch
     with random_model(vocabulary="merges") as model:
         whole = model.score_many([text, "and so on"], words=True)
         monkeypatch.setattr("autocog_core.scoring.score_texts.MAX_PROBABILITIES_PER_CALL", 20)
-        monkeypatch.setattr("autocog_core.scoring.score_texts.MAX_TOKENS_PER_CALL", 10)
+        monkeypatch.setattr("autocog_core.scoring.query_batches.MAX_TOKENS_PER_CALL", 10)
         parts = model.score_many([text, "and so on"], words=True)
     for one, other in zip(whole, parts, strict=True):
         assert one.tokens == other.tokens
