@@ -9,7 +9,7 @@ import numpy as np
 
 from autocog_core.hooks.client import BackendClient
 from autocog_core.numerics import Float64Array, divergence
-from autocog_core.scoring.score_texts import MAX_PROBABILITIES_PER_CALL
+from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL
 from autocog_core.types.token_tree import Int32Array, TokenTree, TreeQuery
 
 #: Maximum number of positions in one call. Each has a row of the whole vocabulary.

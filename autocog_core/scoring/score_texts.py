@@ -27,7 +27,6 @@ from autocog_core.types.text_score import ScoredToken, TextScore
 from autocog_core.types.token_tree import TreeQuery, TreeScores, common_prefix_length
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class TextRequest:
     """A text to score.

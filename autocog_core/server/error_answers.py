@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,8 @@ logger = logging.getLogger("autocog.server")
 
 #: Routes whose errors have the shape of the System One protocol.
 SYSTEM_ONE_ROUTES = frozenset({"/v1/systemone"})
+#: Routes of OpenAI, which answers 400 where others answer 422.
+OPENAI_ROUTES = frozenset({"/v1/completions", "/v1/chat/completions"})
 
 
 def error_body(path: str, problem: Problem) -> dict[str, Any]:
@@ -31,7 +34,13 @@ def error_body(path: str, problem: Problem) -> dict[str, Any]:
 
     :param path: the path of the request.
     :param problem: what is wrong.
+    :returns: plain data without secrets.
     """
+    body: dict[str, Any] = _redacted(_error_body(path, problem))
+    return body
+
+
+def _error_body(path: str, problem: Problem) -> dict[str, Any]:
     if path in SYSTEM_ONE_ROUTES:
         if problem.status == 422:
             return {"detail": list(problem.details) or [_as_detail(problem)]}
@@ -54,9 +63,7 @@ def error_response(
     :param problem: what is wrong.
     :param headers: headers of the answer.
     """
-    return JsonAnswer(
-        _redacted(error_body(path, problem)), status_code=problem.status, headers=headers
-    )
+    return JsonAnswer(error_body(path, problem), status_code=problem.status, headers=headers)
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -79,7 +86,10 @@ def add_error_answers(app: FastAPI) -> None:
             {"loc": list(entry["loc"]), "msg": entry["msg"], "type": entry["type"]}
             for entry in error.errors()[:20]
         )
-        return error_response(request.url.path, _invalid(details))
+        problem = _invalid(details)
+        if request.url.path in OPENAI_ROUTES:
+            problem = replace(problem, status=400)
+        return error_response(request.url.path, problem)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:

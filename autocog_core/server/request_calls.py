@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
@@ -84,7 +84,15 @@ class RequestCalls:
                 with suppress(AttributeError):
                     await pieces.aclose()  # type: ignore[attr-defined]
 
-    async def _in_time(self, work: Coroutine[Any, Any, Result]) -> Result:
+    async def while_there(self, work: Awaitable[Result]) -> Result:
+        """Await something of `stream`: end it if the client is gone or the time is over.
+
+        :param work: what to await.
+        :raises RequestError: as `make`.
+        """
+        return await self._in_time(work)
+
+    async def _in_time(self, work: Awaitable[Result]) -> Result:
         task = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(self._until_gone())
         try:

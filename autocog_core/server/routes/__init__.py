@@ -8,7 +8,17 @@ from importlib import import_module
 from fastapi import APIRouter
 
 #: The modules with a `router`, in the order of the documentation.
-_MODULES = ("choose", "models", "token_bytes", "health", "page")
+_MODULES = (
+    "choose",
+    "completions",
+    "chat_completions",
+    "tokens",
+    "token_bytes",
+    "token_trees",
+    "models",
+    "health",
+    "page",
+)
 
 
 def all_routers() -> Sequence[APIRouter]:

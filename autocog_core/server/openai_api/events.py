@@ -1,0 +1,142 @@
+"""Texts in pieces, and the server-sent events in which they go to a client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
+
+from starlette.responses import StreamingResponse
+
+from autocog_core.errors import AutocogError
+from autocog_core.server.error_answers import error_body
+from autocog_core.server.openai_api.text_request import TextRequest
+from autocog_core.server.openai_api.writing import WrittenText, with_scores
+from autocog_core.server.request_calls import RequestCalls
+from autocog_core.server.request_errors import Problem, RequestError, problem_of
+from autocog_core.server.served_models import ServedModel
+
+logger = logging.getLogger("autocog.server")
+#: What a stream yields: pieces of the text, and at the end the whole text with its scores.
+Piece = str | WrittenText
+#: The content types of the routes' answers, for the OpenAPI document.
+EVENT_STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+async def stream_text(model: ServedModel, request: TextRequest) -> AsyncGenerator[Piece, None]:
+    """Yield the text of a request in pieces, and at the end the whole of it.
+
+    Closing the generator ends the completion.
+
+    :param model: the model.
+    :param request: a request for one text.
+    """
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def put(piece: str) -> None:
+        loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+    task = asyncio.ensure_future(
+        model.calls.complete(
+            request.to_complete, max_tokens=request.max_tokens, on_text=put, **request.arguments
+        )
+    )
+    # The pieces were put before: their callbacks run first.
+    task.add_done_callback(lambda _: pieces.put_nowait(None))
+    try:
+        while (piece := await pieces.get()) is not None:
+            yield piece
+        (written,) = await with_scores(model, request, await task)
+        yield written
+    finally:
+        task.cancel()
+
+
+async def begin_stream(
+    calls: RequestCalls, model: ServedModel, request: TextRequest
+) -> AsyncIterator[Piece]:
+    """Wait for the first piece of a text, and return all pieces.
+
+    Until then, an error is a normal answer, and a client that goes away ends the work.
+
+    :param calls: the calls of the request.
+    :param model: the model.
+    :param request: a request for one text.
+    :raises RequestError: as `RequestCalls.make`.
+    :raises AutocogError: as `Model.complete`.
+    """
+    pieces = calls.stream(model, stream_text(model, request))
+    first = await calls.while_there(anext(pieces))
+
+    async def all_pieces() -> AsyncIterator[Piece]:
+        try:
+            yield first
+            async for piece in pieces:
+                yield piece
+        finally:
+            await pieces.aclose()  # type: ignore[attr-defined]
+
+    return all_pieces()
+
+
+def events_response(
+    pieces: AsyncIterator[Piece],
+    render: Callable[[Piece], Iterable[Any]],
+    path: str,
+    begin: Sequence[Any] = (),
+) -> StreamingResponse:
+    """Return a stream of server-sent events.
+
+    :param pieces: the text.
+    :param render: returns the events of a piece, as plain data.
+    :param path: the path of the request, whose protocol's errors are sent.
+    :param begin: the first events.
+    """
+
+    async def events() -> AsyncIterator[str]:
+        for event in begin:
+            yield _event(event)
+        try:
+            async for piece in pieces:
+                # The names of tokens may need the model, which may be at work.
+                for event in await asyncio.to_thread(lambda: list(render(piece))):  # noqa: B023
+                    yield _event(event)
+        except Exception as error:  # noqa: BLE001 - the status was sent: the error is an event
+            yield _event(error_body(path, _problem_of(error, path)))
+            return
+        finally:
+            await pieces.aclose()  # type: ignore[attr-defined]
+        yield "data: [DONE]\n\n"
+
+    return StreamingResponse(
+        events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+    )
+
+
+def _problem_of(error: Exception, path: str) -> Problem:
+    if isinstance(error, RequestError):
+        return error.problem
+    if isinstance(error, AutocogError):
+        problem = problem_of(error)
+    else:
+        problem = Problem(500, "the server had an error; its log says which", "server_error")
+    if problem.status == 500:
+        logger.error("%s: %s", path, error, exc_info=error)
+    return problem
+
+
+def _event(data: Any) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=True, allow_nan=False)}\n\n"
+
+
+async def whole_texts(texts: Sequence[Sequence[WrittenText]]) -> AsyncGenerator[Piece, None]:
+    """Yield texts that are complete: several are streamed one by one.
+
+    :param texts: the texts of each prompt.
+    """
+    for of_prompt in texts:
+        for text in of_prompt:
+            yield text
