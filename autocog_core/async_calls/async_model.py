@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 from autocog_core.async_calls.call import Call, PlainCall
 from autocog_core.async_calls.call_threads import CallThreads
 from autocog_core.async_calls.grouped_calls import ChooseCall, RunCall, ScoreCall, TreeCall
+from autocog_core.async_calls.stoppable_budget import StoppableBudget
 from autocog_core.model.automaton import Automaton
 from autocog_core.model.choice_arguments import ChoiceLike
 from autocog_core.model.model import Model
@@ -54,7 +55,8 @@ class AsyncModel:
     on a server, has a thread for each.
 
     A call that is cancelled while it waits is not made. A completion that is cancelled ends at its
-    next piece of text; a choice that is being made is finished, and its result is dropped.
+    next piece of text, a record or a run before its next call of the engine. A choice that is being
+    made is finished, and its result is dropped.
 
     :param model: the model; `close` closes it.
     :param max_together: how many calls are made together at most.
@@ -199,7 +201,13 @@ class AsyncModel:
 
     async def record(self, *arguments: Any, **options: Any) -> Any:
         """Let the model write a record; see `Model.record`, also for its arguments and errors."""
-        return await self._make(PlainCall(lambda _: self._model.record(*arguments, **options)))
+
+        def make(check: Callable[[str], None]) -> object:
+            budget = StoppableBudget.of(options.get("budget"), [call])
+            return self._model.record(*arguments, **{**options, "budget": budget})
+
+        call = PlainCall(make)
+        return await self._make(call)
 
     async def run(
         self, automaton: Automaton, inputs: Mapping[str, Any] | None = None, **options: Any

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from autocog_core.async_calls.call import GroupedCall
+from autocog_core.async_calls.stoppable_budget import StoppableBudget
 from autocog_core.model.automaton import Automaton
 from autocog_core.model.model import Model
 from autocog_core.scoring.query_batches import score_queries
@@ -123,7 +124,7 @@ class RunCall(GroupedCall):
 
     def make(self) -> object:
         """Make the call, and return its result."""
-        return self._automaton.run(self._model, self._inputs, **self._options)
+        return self._automaton.run(self._model, self._inputs, **self._options_of([self]))
 
     def group(self) -> Hashable:
         """Return what calls must have in common to be made together."""
@@ -139,9 +140,13 @@ class RunCall(GroupedCall):
                 self._model,
                 [call._inputs or {} for call in calls],
                 concurrency=len(calls),
-                **self._options,
+                **self._options_of(calls),
             )
         )
+
+    def _options_of(self, calls: Sequence[RunCall]) -> dict[str, Any]:
+        """Return the options, with a budget that ends once nobody waits for the calls."""
+        return {**self._options, "budget": StoppableBudget.of(self._options.get("budget"), calls)}
 
 
 def _as_key(options: Mapping[str, Any]) -> Hashable:

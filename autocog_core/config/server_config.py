@@ -20,6 +20,8 @@ class ServerLimits(BaseModel):
     :ivar questions: questions, prompts or rows in one request.
     :ivar options: choices of one question.
     :ivar choices: choices of all questions of one request together.
+    :ivar paths: paths that one run of a program may start; it then returns the tree so far.
+    :ivar nodes: nodes that one path of a run may have; likewise.
     :ivar output_tokens: tokens that one completion may have.
     :ivar shutdown_seconds: time for what is under way when the server stops.
     """
@@ -33,6 +35,8 @@ class ServerLimits(BaseModel):
     questions: int = Field(default=1000, ge=1)
     options: int = Field(default=10_000, ge=2)
     choices: int = Field(default=100_000, ge=2)
+    paths: int = Field(default=1000, ge=1)
+    nodes: int = Field(default=10_000, ge=1)
     output_tokens: int = Field(default=4096, ge=1)
     shutdown_seconds: float = Field(default=30.0, ge=0)
 

@@ -8,6 +8,7 @@ from typing import Any
 from autocog_core.automaton.actions import Ask, Choose, Complete, Messages
 from autocog_core.automaton.checks.action_checks import require_sound
 from autocog_core.automaton.graph import AutomatonGraph
+from autocog_core.automaton.templates.work_limit import limit_seconds
 from autocog_core.automaton.winners import ChoiceProbs, require_winners, with_winners
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.evaluation.dispatch import Dispatcher, ModelCall
@@ -42,7 +43,7 @@ def prepare_evaluation(
     :param inputs: the values of its inputs.
     :param clients: the clients of the models by name; None names the main model.
     :param digest: the program's hash, for the tree's provenance.
-    :param budget: the limits of the run.
+    :param budget: the limits of the run. Its templates over inputs have the same time once more.
     :param strategy: the strategy for all models; None for the best that each one supports.
     :param order: the order in which paths advance.
     :param top: with "best_first": number of complete paths to prove as the best.
@@ -65,7 +66,8 @@ def prepare_evaluation(
         )
     check_models(automaton, clients)
     require_winners(automaton, probs)
-    bound = with_winners(automaton.bind(inputs), probs)
+    with limit_seconds(None if budget is None else budget.seconds):
+        bound = with_winners(automaton.bind(inputs), probs)
     require_sound(bound, paths=False)
     issue_warnings(automaton, bound, clients[None], digest)
     names = {action.model for action in automaton.all_actions} | {None}

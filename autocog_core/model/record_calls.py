@@ -10,6 +10,7 @@ from autocog_core.automaton.actions import Action, Complete, Messages, Text
 from autocog_core.automaton.graph import AutomatonGraph
 from autocog_core.automaton.messages import as_chat_messages
 from autocog_core.errors import CapabilityError, InputError
+from autocog_core.hooks.automaton_run import Budget
 from autocog_core.hooks.client import BackendClient
 from autocog_core.model.choice_calls import ChoiceCalls
 from autocog_core.types.prompt import Message, PromptLike, TextPiece
@@ -42,6 +43,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> TypedRecord[Instance]: ...
 
     @overload
@@ -59,6 +61,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> TypedRecord[Any]: ...
 
     def record(
@@ -75,6 +78,7 @@ class RecordCalls(ChoiceCalls):
         max_tokens_per_text: int = 64,
         max_items: int = 20,
         template_arguments: Mapping[str, Any] | None = None,
+        budget: Budget | None = None,
     ) -> TypedRecord[Any]:
         r"""Let the model write a record, and return it with the probability of each field.
 
@@ -98,8 +102,10 @@ class RecordCalls(ChoiceCalls):
         :param max_tokens_per_text: maximum number of tokens of a string or number.
         :param max_items: maximum number of items of a list without `maxItems`.
         :param template_arguments: variables of the chat template.
+        :param budget: limits of the run that writes the record.
         :raises InputError: with the path in the schema, for what is not supported or allows no
-            value; if a text does not end within its tokens; if a validator refuses the value.
+            value; if a text does not end within its tokens, or the record within its budget; if a
+            validator refuses the value.
         :raises CapabilityError: if the model has neither token distributions nor structured
             outputs, or no chat template; for a template or beams without token distributions.
         """
@@ -141,7 +147,7 @@ class RecordCalls(ChoiceCalls):
                 template_arguments=template_arguments,
                 successors=entry,
             )
-        path = _run(context.client, [first, *actions], strategy, digest=compiled.digest)
+        path = _run(context.client, [first, *actions], strategy, budget, digest=compiled.digest)
         return read_record(compiled, path, alternatives)
 
 
@@ -183,13 +189,20 @@ def _style(style: str | Style) -> Style:
 
 
 def _run(
-    client: BackendClient, actions: Sequence[Action], strategy: Strategy | None, *, digest: str
+    client: BackendClient,
+    actions: Sequence[Action],
+    strategy: Strategy | None,
+    budget: Budget | None,
+    *,
+    digest: str,
 ) -> ThoughtPath:
     """Return the best path of a record after its prompt."""
     from autocog_core.evaluation.run import prepare_evaluation, run_to_end
 
     graph = AutomatonGraph(actions)
-    evaluation = prepare_evaluation(graph, None, {None: client}, digest=digest, strategy=strategy)
+    evaluation = prepare_evaluation(
+        graph, None, {None: client}, digest=digest, strategy=strategy, budget=budget
+    )
     tree = run_to_end(evaluation)
     if not tree.complete and any(node.pruned_by == "incomplete" for node in tree.nodes):
         uid = next(node.uid for node in tree.nodes if node.pruned_by == "incomplete")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.admission import Admission
 from autocog_core.server.metrics import ServerMetrics
+from autocog_core.server.program_folder import ProgramFolder
 from autocog_core.server.served_models import ServedModels
 
 
@@ -19,6 +20,7 @@ class ServerState:
     :ivar models: the models.
     :ivar admission: how many calls wait.
     :ivar metrics: counters.
+    :ivar programs: the programs that clients may run by name.
     """
 
     config: ServerConfig
@@ -26,3 +28,4 @@ class ServerState:
     models: ServedModels
     admission: Admission
     metrics: ServerMetrics
+    programs: ProgramFolder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from autocog_core.automaton.templates.field_values import without_prob
@@ -15,6 +18,8 @@ MAX_WORK = 10_000_000
 _COST_PER_ITEM = 10
 #: Time for one text, because some work is not counted.
 MAX_SECONDS = 5.0
+#: When the time for all texts together ends.
+_deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 _TYPE_LABELS: Mapping[type, str] = {
     type(None): "nothing",
     str: "a text",
@@ -25,6 +30,22 @@ _TYPE_LABELS: Mapping[type, str] = {
     list: "a list",
     tuple: "a list",
 }
+
+
+@contextmanager
+def limit_seconds(seconds: float | None) -> Iterator[None]:
+    """Limit the time that all texts of a block take together.
+
+    :param seconds: the time; None for no limit.
+    """
+    if seconds is None:
+        yield
+        return
+    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
 
 
 class WorkLimit:
@@ -52,7 +73,14 @@ class WorkLimit:
                 where="template",
                 hint="shorten its loops or inputs",
             )
-        if time.monotonic() > self._deadline:
+        now = time.monotonic()
+        if now > _deadline.get():
+            raise InputError(
+                "takes, with all texts before it, longer than the run may",
+                where="template",
+                hint="shorten the loops or inputs",
+            )
+        if now > self._deadline:
             raise InputError(
                 f"takes longer than {MAX_SECONDS:g} seconds",
                 where="template",

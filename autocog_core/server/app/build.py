@@ -19,6 +19,7 @@ from autocog_core.server.middleware.access_log import AccessLog
 from autocog_core.server.middleware.authentication import Authentication
 from autocog_core.server.middleware.body_limit import BodyLimit
 from autocog_core.server.app.openapi_document import add_openapi_document
+from autocog_core.server.program_folder import ProgramFolder
 from autocog_core.server.routes import all_routers
 from autocog_core.server.served_models import ServedModels
 from autocog_core.server.server_state import ServerState
@@ -33,6 +34,8 @@ def create_app(
     :param models: the models; the app closes them at its end.
     :param config: the settings.
     :param keys: the keys of clients; with none, every request is answered.
+    :raises ConfigError: if the folder of programs cannot be read.
+    :raises InputError: for a program with errors.
     """
     config = config or ServerConfig()
     state = ServerState(
@@ -41,6 +44,7 @@ def create_app(
         models=models,
         admission=Admission(config.limits.waiting),
         metrics=ServerMetrics(),
+        programs=ProgramFolder(config.programs),
     )
     app = FastAPI(
         title="autocog",

@@ -75,19 +75,19 @@ Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 class ModelBody(Body):
     """A body that names a model.
 
-    :cvar alternatives: fields of which a body has exactly one.
+    :cvar one_of: fields of which a body has exactly one.
     """
 
-    alternatives: ClassVar[tuple[str, ...]] = ()
+    one_of: ClassVar[tuple[str, ...]] = ()
     model: str | None = Field(
         None, description="The model's name, as in `GET /v1/models`. Default: the default model."
     )
 
     @model_validator(mode="after")
-    def _require_one_alternative(self) -> Self:
-        given = [name for name in self.alternatives if getattr(self, name) is not None]
-        if self.alternatives and len(given) != 1:
+    def _require_one(self) -> Self:
+        given = [name for name in self.one_of if getattr(self, name) is not None]
+        if self.one_of and len(given) != 1:
             problem = f"{' and '.join(given)} are given" if given else "nothing is given"
-            message = f"{problem}: give one of {', '.join(self.alternatives)}"
+            message = f"{problem}: give one of {', '.join(self.one_of)}"
             raise PydanticCustomError("one_of", "{message}", {"message": message})
         return self

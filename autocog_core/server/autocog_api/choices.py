@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from autocog_core.automaton.choices import Choice
 from autocog_core.config.server_config import ServerLimits
 from autocog_core.model.choice_arguments import ChoiceLike
-from autocog_core.server.autocog_api.body import Body, kind_of
+from autocog_core.server.autocog_api.body import MAX_INTEGER, Body, kind_of
 from autocog_core.server.request_errors import RequestError
+
+ValueBody = str | bool | Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
+
+
+def _require_value(value: Any) -> Any:
+    # One error, and not one for each type.
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise PydanticCustomError("value", "expected a text, a number, true or false")
+    return value
 
 
 class ChoiceBody(Body):
@@ -24,7 +33,7 @@ class ChoiceBody(Body):
         min_length=1,
         description="Its texts, in place of `text`: its probability is their sum.",
     )
-    value: str | bool | int | float | None = Field(
+    value: Annotated[ValueBody | None, BeforeValidator(_require_value)] = Field(
         None, description="What the answer has as its value. Default: the first text."
     )
 

@@ -77,7 +77,7 @@ def as_prompt(prompt: PromptBody) -> PromptLike:
 class PromptsBody(ModelBody):
     """A body with one prompt, or many."""
 
-    alternatives = ("prompt", "prompts", "messages", "chats")
+    one_of = ("prompt", "prompts", "messages", "chats")
 
     prompt: PromptBody | None = Field(
         None,

@@ -10,6 +10,9 @@ from fastapi import APIRouter
 #: The modules with a `router`, in the order of the documentation.
 _MODULES = (
     "choose",
+    "score",
+    "records",
+    "runs",
     "completions",
     "chat_completions",
     "tokens",

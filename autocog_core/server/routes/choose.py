@@ -83,9 +83,6 @@ class ChooseBody(PromptsBody):
 
     def options(self) -> dict[str, Any]:
         """Return the arguments that all prompts share."""
-        suffix: str | EndOfSequence | None = (
-            EOS if isinstance(self.suffix, EosBody) else self.suffix
-        )
         given: dict[str, Any] = {
             "method": self.method,
             "unconditional_prompt": self.unconditional_prompt,
