@@ -38,6 +38,7 @@ def main() -> None:
     """Check that the listed backends are those installed, and that the command works."""
     import autocog_core
     from autocog_core.config import plugins
+    from autocog_core.server.page.assets import index_page, page_files
 
     package = Path(autocog_core.__file__).parent
     assert package != Path(__file__).parents[1] / "autocog_core", "this is the checkout"
@@ -51,6 +52,9 @@ def main() -> None:
     assert all(name in listed for name in expected), listed
     chosen = json.loads(autocog("choose", *PROMPT, "--json", "--backend", "random"))
     assert abs(sum(score["prob"] for score in chosen["scores"]) - 1) < 1e-9
+    files = page_files()
+    assert b"page/app.js" in index_page().content
+    assert {"app.js", "choose.css", "page.css", "explorer.js"} <= files.keys(), files.keys()
     page = Path(autocog("docs", "writing-a-backend", "--path").strip())
     assert page.is_relative_to(package), page
     assert page.is_file(), page

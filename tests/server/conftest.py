@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
+from tests.support.browser import browser, open_site
 from tests.support.served import ServerProcess, app_in_process, serve_process
+
+__all__ = ["browser", "open_site"]
 
 
 @pytest.fixture

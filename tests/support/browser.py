@@ -1,4 +1,4 @@
-"""Pages in a real browser: the system's Chromium, which may request nothing but the file."""
+"""Pages in a real browser: the system's Chromium, which may request a file or one server alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 from tests.support.soak import SOAK
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+#: What Chromium writes into the console for an answer such as 401, and for a server that is gone.
+_ERROR_ANSWER = "Failed to load resource: "
 #: The widths that pages are made for: a screen, and a phone.
 WIDTHS = (1280, 390)
 
-#: Opens a file at a width, and yields its page.
+#: Opens a file, or a page of a server, at a width, and yields its page.
 OpenPage = Callable[..., Any]
 
 
@@ -42,34 +44,59 @@ def open_page(browser: Any) -> OpenPage:
     file.
     """
 
-    @contextmanager
-    def opened(path: Path, *, width: int = WIDTHS[0], dark: bool = False) -> Iterator[Any]:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
-        )
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        errors: list[str] = []
-        requests: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "console",
-            lambda message: errors.append(message.text) if message.type != "log" else None,
-        )
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
-        try:
-            yield page
-        finally:
-            context.close()
-        others = [
-            url
-            for url in requests
-            if url.partition("#")[0] != path.as_uri() and not url.startswith("data:")
-        ]
-        assert (errors, others) == ([], [])
+    def opened(path: Path, *, width: int = WIDTHS[0], dark: bool = False) -> Any:
+        url = path.as_uri()
+        return _watched(browser, url, lambda other: other == url, width=width, dark=dark)
 
     return opened
+
+
+@pytest.fixture
+def open_site(browser: Any) -> OpenPage:
+    """Open pages of a server: `with open_site(url, width=390) as page`.
+
+    The end of the block fails on an error in the console, unless an answer of the server is the
+    error, and on a request to another host.
+    """
+
+    def opened(url: str, *, width: int = WIDTHS[0], dark: bool = False) -> Any:
+        origin = "/".join(url.split("/", 3)[:3]) + "/"
+        return _watched(
+            browser, url, lambda other: other.startswith(origin), width=width, dark=dark
+        )
+
+    return opened
+
+
+@contextmanager
+def _watched(
+    browser: Any, url: str, is_allowed: Callable[[str], bool], *, width: int, dark: bool
+) -> Iterator[Any]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme="dark" if dark else "light"
+    )
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    errors: list[str] = []
+    requests: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda message: errors.append(message.text) if message.type != "log" else None,
+    )
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(url)
+    try:
+        yield page
+    finally:
+        context.close()
+    errors = [error for error in errors if not error.startswith(_ERROR_ANSWER)]
+    others = [
+        url
+        for url in requests
+        if not is_allowed(url.partition("#")[0]) and not url.startswith("data:")
+    ]
+    assert (errors, others) == ([], [])
 
 
 def check_widths_and_colors(page: Any, *, is_short: bool = False) -> None:

@@ -71,10 +71,10 @@ export function questionOf(link) {
   return { ...question, choices: question.choices.flatMap(splitLines) };
 }
 
-// Returns the choices as they are scored; empty lines are none.
+// Returns the choices as they are scored; empty lines are none. Two blanks are not what is meant.
 export function scoredChoices(question) {
   const choices = question.choices.filter((choice) => choice !== "");
-  const addsBlank = question.mode === "prompt" && question.blank;
+  const addsBlank = question.mode === "prompt" && question.blank && !/\s$/.test(question.prompt);
   return choices.map((choice) => addsBlank && !/^\s/.test(choice) ? ` ${choice}` : choice);
 }
 
