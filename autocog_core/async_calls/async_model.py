@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
@@ -67,6 +68,8 @@ class AsyncModel:
         self._threads = CallThreads(
             model.name, max(1, model.info.max_concurrency), max(1, max_together)
         )
+        # Of a model that nobody has closed.
+        weakref.finalize(self, self._threads.end)
         self._arriving: list[Call] = []
         self._arriving_lock = threading.Lock()
 
@@ -218,8 +221,12 @@ class AsyncModel:
 
     async def close(self) -> None:
         """Release the model after the calls that are being made; waiting ones raise ClosedError."""
-        await asyncio.to_thread(self._threads.close)
-        await asyncio.to_thread(self._model.close)
+        # In one function: a task that is cancelled meanwhile leaves nothing half closed.
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self._threads.close()
+        self._model.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -72,7 +72,11 @@ class GroupedCall(Call):
     @cached_property
     def key(self) -> Hashable:
         """What calls must have in common to be made together; None for a call alone."""
-        return self.group()
+        try:
+            return self.group()
+        except BaseException:  # noqa: BLE001 - such as of an argument's `__repr__`
+            # If it is an error of the call, the call alone raises it.
+            return None
 
     @abstractmethod
     def group(self) -> Hashable:
@@ -104,7 +108,7 @@ def make_calls(calls: Sequence[Call]) -> list[object]:
     assert isinstance(first, GroupedCall)
     try:
         return list(first.make_together(calls))
-    except Exception:  # noqa: BLE001 - the halves show whose error it is
+    except BaseException:  # noqa: BLE001 - the halves show whose error it is
         middle = len(calls) // 2
         return make_calls(calls[:middle]) + make_calls(calls[middle:])
 
@@ -114,5 +118,12 @@ def _make(call: Call) -> object:
         return StoppedError()
     try:
         return call.make()
-    except Exception as error:  # noqa: BLE001 - it is the result of this call
+    except StopIteration as error:
+        # A future does not take it: its caller would wait for ever.
+        wrapped = RuntimeError("a call raised StopIteration")
+        wrapped.__cause__ = error
+        return wrapped
+    except BaseException as error:  # noqa: BLE001 - it is the result of this call
+        # Also what is no `Exception`, such as a panic of an extension in Rust: without its thread,
+        # all later calls would wait for ever.
         return error

@@ -46,13 +46,17 @@ class CallThreads:
             if call.future.set_running_or_notify_cancel():
                 call.future.set_exception(ClosedError("the model is closed", where=self._name))
 
-    def close(self) -> None:
-        """End the threads after the calls that they make now. Waiting calls are errors."""
+    def end(self) -> None:
+        """Let the threads end after the calls that they make now. Waiting calls are errors."""
         with self._has_calls:
             self._is_closed = True
             waiting = self._waiting.take_all()
             self._has_calls.notify_all()
         self.add(waiting)
+
+    def close(self) -> None:
+        """End the threads, and wait until they have ended."""
+        self.end()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from autocog_core.async_calls.call import GroupedCall
@@ -35,7 +35,8 @@ class ChooseCall(GroupedCall):
         super().__init__()
         self._model = model
         self._prompt = prompt
-        self._choices = choices
+        # It may be made again, after an error of another call.
+        self._choices = tuple(choices) if isinstance(choices, Iterator) else choices
         self._messages = messages
         self._options = options
 

@@ -8,6 +8,9 @@ from itertools import chain, islice, zip_longest
 
 from autocog_core.async_calls.call import Call
 
+#: Cancelled calls are dropped when at least so many calls wait.
+MANY_CALLS = 1000
+
 
 class WaitingCalls:
     """Calls in the order in which their clients have their turns.
@@ -18,6 +21,8 @@ class WaitingCalls:
     def __init__(self) -> None:
         #: By client, the one whose turn is next first; no client without calls.
         self._by_client: dict[Hashable, deque[Call]] = {}
+        self._count = 0
+        self._next_drop = MANY_CALLS
 
     def __bool__(self) -> bool:
         return bool(self._by_client)
@@ -26,6 +31,10 @@ class WaitingCalls:
         """Add calls behind those of their clients."""
         for call in calls:
             self._by_client.setdefault(call.client, deque()).append(call)
+        self._count += len(calls)
+        # The engine may be busy for long: what nobody waits for must not fill the memory.
+        if self._count >= self._next_drop:
+            self._drop_cancelled()
 
     def take(self, count: int) -> list[Call]:
         """Take the next call and the others of its group, one of each client in turn.
@@ -38,19 +47,26 @@ class WaitingCalls:
         client, waiting = next(iter(self._by_client.items()))
         if count == 1 or waiting[0].key is None:
             taken = [waiting.popleft()]
+            self._count -= 1
             self._put_behind(client, waiting)
             return taken
         taken = self._of_group(waiting[0].key, count)
+        self._count -= len(taken)
         gone = set(taken)
         for client in dict.fromkeys(call.client for call in taken):
             rest = deque(call for call in self._by_client[client] if call not in gone)
             self._put_behind(client, rest)
         return taken
 
+    def calls(self) -> list[Call]:
+        """Return the calls, client by client."""
+        return list(chain.from_iterable(self._by_client.values()))
+
     def take_all(self) -> list[Call]:
         """Take all calls."""
-        calls = list(chain.from_iterable(self._by_client.values()))
+        calls = self.calls()
         self._by_client.clear()
+        self._count = 0
         return calls
 
     def _of_group(self, key: Hashable, count: int) -> list[Call]:
@@ -59,6 +75,16 @@ class WaitingCalls:
         ]
         rounds = chain.from_iterable(zip_longest(*of_clients))
         return list(islice((call for call in rounds if call is not None), count))
+
+    def _drop_cancelled(self) -> None:
+        by_client = {
+            client: deque(call for call in waiting if not call.future.cancelled())
+            for client, waiting in self._by_client.items()
+        }
+        self._by_client = {client: waiting for client, waiting in by_client.items() if waiting}
+        self._count = sum(map(len, self._by_client.values()))
+        # Not at every call, if most of many are wanted.
+        self._next_drop = max(MANY_CALLS, 2 * self._count)
 
     def _put_behind(self, client: Hashable, waiting: deque[Call]) -> None:
         """Let a client have its next turn after the others."""
