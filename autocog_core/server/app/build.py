@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.admission import Admission
+from autocog_core.server.app.openapi_document import add_openapi_document
 from autocog_core.server.documented_errors import error_responses
 from autocog_core.server.error_answers import add_error_answers
 from autocog_core.server.json_answer import JsonAnswer
@@ -18,7 +19,6 @@ from autocog_core.server.metrics import ServerMetrics
 from autocog_core.server.middleware.access_log import AccessLog
 from autocog_core.server.middleware.authentication import Authentication
 from autocog_core.server.middleware.body_limit import BodyLimit
-from autocog_core.server.app.openapi_document import add_openapi_document
 from autocog_core.server.program_folder import ProgramFolder
 from autocog_core.server.routes import all_routers
 from autocog_core.server.served_models import ServedModels
