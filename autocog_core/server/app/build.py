@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.admission import Admission
 from autocog_core.server.app.openapi_document import add_openapi_document
+from autocog_core.server.decisions.served_templates import ServedTemplates
 from autocog_core.server.documented_errors import error_responses
 from autocog_core.server.error_answers import add_error_answers
 from autocog_core.server.json_answer import JsonAnswer
@@ -36,8 +37,10 @@ def create_app(
     :param keys: the keys of clients; with none, every request is answered.
     :raises ConfigError: if the folder of programs cannot be read.
     :raises InputError: for a program with errors.
+    :raises ConfigError: for a template that is not valid, or of a model that is not served.
     """
     config = config or ServerConfig()
+    templates = ServedTemplates.read(config.templates, models.names)
     state = ServerState(
         config=config,
         keys=tuple(keys),
@@ -56,6 +59,7 @@ def create_app(
         default_response_class=JsonAnswer,
     )
     app.state.server = state
+    app.state.templates = templates
     add_error_answers(app)
     for router in all_routers():
         app.include_router(router, responses=error_responses())

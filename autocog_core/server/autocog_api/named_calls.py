@@ -33,7 +33,7 @@ async def make_named_calls(
     """
     if len(functions) == 1:
         return await calls.make(model, [_plain(functions[0])])
-    named = [_named(function, f"{what} {index}") for index, function in enumerate(functions)]
+    named = [name_errors(function, f"{what} {index}") for index, function in enumerate(functions)]
     return await calls.make(model, named)
 
 
@@ -58,7 +58,12 @@ async def _plain(function: Callable[[], Awaitable[Result]]) -> Result:
     return await function()
 
 
-async def _named(function: Callable[[], Awaitable[Result]], place: str) -> Result:
+async def name_errors(function: Callable[[], Awaitable[Result]], place: str) -> Result:
+    """Make a call; an error says which one it was.
+
+    :param function: makes the call.
+    :param place: what the error names.
+    """
     try:
         return await function()
     except AutocogError as error:

@@ -13,6 +13,8 @@ _MODULES = (
     "score",
     "records",
     "runs",
+    "system_one",
+    "decisions",
     "completions",
     "chat_completions",
     "tokens",
