@@ -78,6 +78,17 @@ BoundQuery to_tree_query(nb::handle object, int width) {
   return bound;
 }
 
+nb::dict to_fields(TreeScores& scores, const TreeQuery& query) {
+  const std::size_t rows = query.top_at.size();
+  nb::dict fields;
+  fields["values"] = array(std::move(scores.values));
+  fields["top_tokens"] = array(std::move(scores.top_tokens), rows, query.top_k);
+  fields["top_logprobs"] = array(std::move(scores.top_logprobs), rows, query.top_k);
+  if (query.with_mask_logprobs) fields["mask_logprobs"] = array(std::move(scores.mask_logprobs));
+  fields["tokens_evaluated"] = scores.tokens_evaluated;
+  return fields;
+}
+
 nb::list score_trees(Session& session, const nb::sequence& objects) {
   std::vector<BoundQuery> bound;
   std::vector<TreeQuery> queries;
@@ -92,19 +103,22 @@ nb::list score_trees(Session& session, const nb::sequence& objects) {
   }
   nb::list results;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    const std::size_t rows = queries[i].top_at.size();
-    const std::size_t columns = queries[i].top_k;
-    nb::dict scores;
-    scores["values"] = array(std::move(answers[i].values));
-    scores["top_tokens"] = array(std::move(answers[i].top_tokens), rows, columns);
-    scores["top_logprobs"] = array(std::move(answers[i].top_logprobs), rows, columns);
-    if (queries[i].with_mask_logprobs) {
-      scores["mask_logprobs"] = array(std::move(answers[i].mask_logprobs));
-    }
-    scores["tokens_evaluated"] = answers[i].tokens_evaluated;
-    results.append(scores);
+    results.append(to_fields(answers[i], queries[i]));
   }
   return results;
+}
+
+nb::dict score_isolated(Session& session, nb::handle object, std::int64_t start) {
+  const BoundQuery bound = to_tree_query(object, session.limits().width);
+  if (start < 0 || start >= static_cast<std::int64_t>(bound.query.prefix.size())) {
+    throw nb::value_error("isolated_start is not below the length of the prefix");
+  }
+  TreeScores scores;
+  {
+    nb::gil_scoped_release release;
+    scores = session.score_isolated(bound.query, static_cast<std::size_t>(start));
+  }
+  return to_fields(scores, bound.query);
 }
 
 nb::object row(Session& session, Tokens tokens) {
@@ -211,6 +225,8 @@ NB_MODULE(_native, module) {
           "address"_a, "context"_a, "stop"_a, nb::kw_only(), "cells"_a, "sequences"_a, "batch"_a,
           "rows"_a, "width"_a, "recurrent"_a)
       .def("score_trees", &score_trees, "queries"_a, "Fields of the TreeScores of each TreeQuery.")
+      .def("score_isolated", &score_isolated, "query"_a, "start"_a,
+           "Fields of the TreeScores of one TreeQuery, which depend on it alone.")
       .def("row", &row, "tokens"_a, "float32 (V,): log-probabilities after a sequence.")
       .def("start", &start, "tokens"_a, "count"_a, "handles"_a,
            "Hold sequences, and append them to `handles`. Returns the logits (V,) after `tokens`.")

@@ -84,6 +84,7 @@ class AttentionEvaluator final : public Evaluator {
 
   void clear() override {
     consistent_ = false;
+    isolated_start_.reset();
     tree_ = CellTree(context_.limits.sequences);
     held_.clear();
     context_.clear();
@@ -108,6 +109,26 @@ class AttentionEvaluator final : public Evaluator {
   }
 
  private:
+  bool keep_only(const Tokens& tokens) override {
+    int cell = CellTree::kRoot;
+    for (const auto token : tokens) {
+      cell = tree_.child(cell, token);
+      if (cell == kNone) return false;
+    }
+    consistent_ = false;
+    const int kept = tokens.empty() ? kNone : tree_.any_sequence_through(cell);
+    const std::vector<int> all = tree_.sequences();
+    for (const int sequence : all) {
+      if (sequence != kept) free(sequence);
+    }
+    if (kept != kNone) {
+      context_.truncate(kept, tree_.length(cell));
+      tree_.move(kept, cell);
+    }
+    consistent_ = true;
+    return kept == kNone || context_.is_whole(kept);
+  }
+
   int length_of(int handle) const override {
     const auto entry = held_.find(handle);
     return entry == held_.end() ? kNone : tree_.length(tree_.end(handle)) + entry->second;

@@ -7,7 +7,12 @@
 namespace autocog {
 
 void Evaluator::recover(bool finishing) {
+  isolated_start_.reset();
   if (!consistent_ || (active_sequences() > 0 && !in_use && !finishing)) clear();
+}
+
+void Evaluator::end_isolated(const Tokens& start) {
+  if (keep_only(start)) isolated_start_ = start;
 }
 
 const float* Evaluator::step(const std::vector<int>& handles, const Tokens& tokens) {

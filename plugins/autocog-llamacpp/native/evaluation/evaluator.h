@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "evaluation/prefix_forest.h"
@@ -43,6 +44,11 @@ class Evaluator {
   // Remove everything from memory.
   virtual void clear() = 0;
 
+  // Whether memory holds just what is left of an isolated query that started with these tokens.
+  bool holds_isolated(const Tokens& start) const { return isolated_start_ == start; }
+  // Remove all but the start of an isolated query from memory.
+  void end_isolated(const Tokens& start);
+
   // The number of tokens of each sequence in memory, according to our bookkeeping.
   virtual std::vector<int> sequence_lengths() const = 0;
   // The number of sequences that completions hold.
@@ -53,8 +59,12 @@ class Evaluator {
   virtual int max_parallel(int fitting) const = 0;
 
  protected:
-  // If the previous call was interrupted, the state of the memory is unknown: clear it.
+  // If the previous call was interrupted, the state of the memory is unknown: clear it. Every call
+  // that changes memory begins with this.
   void recover(bool finishing = false);
+
+  // Remove everything but these tokens from memory. Returns whether it has all of them.
+  virtual bool keep_only(const Tokens& tokens) = 0;
 
   // The number of tokens of a held sequence; -1 if it is not held.
   virtual int length_of(int handle) const = 0;
@@ -66,6 +76,8 @@ class Evaluator {
   Context& context_;
   // False while a call changes memory, and after a call that did not finish.
   bool consistent_ = true;
+  // The start of the last isolated query, if no call has changed memory since.
+  std::optional<Tokens> isolated_start_;
 };
 
 std::unique_ptr<Evaluator> make_attention_evaluator(Context& context);

@@ -57,6 +57,7 @@ class RecurrentEvaluator final : public Evaluator {
 
   void clear() override {
     consistent_ = false;
+    isolated_start_.reset();
     reset();
     context_.clear();
     consistent_ = true;
@@ -86,6 +87,17 @@ class RecurrentEvaluator final : public Evaluator {
     int sequence;
     Tokens tokens;
   };
+
+  bool keep_only(const Tokens& tokens) override {
+    consistent_ = false;
+    std::vector<int> removed;
+    for (const State& state : states_) {
+      if (state.tokens != tokens) removed.push_back(state.sequence);
+    }
+    for (const int sequence : removed) remove(sequence);
+    consistent_ = true;
+    return states_.size() == (tokens.empty() ? 0 : 1);
+  }
 
   int length_of(int handle) const override {
     const auto entry = held_.find(handle);

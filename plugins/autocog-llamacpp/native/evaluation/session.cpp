@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "evaluation/logits.h"
 
@@ -59,6 +60,27 @@ std::vector<TreeScores> Session::score_trees(const std::vector<TreeQuery>& queri
     });
   }
   return collector.finish();
+}
+
+TreeScores Session::score_isolated(const TreeQuery& query, std::size_t start) {
+  const Tokens first(query.prefix.begin(), query.prefix.begin() + start);
+  const std::vector<TreeQuery> queries{query};
+  TreeScoreCollector collector(queries, context_.limits.width);
+  int evaluated = 0;
+  if (!evaluator_->holds_isolated(first)) {
+    evaluator_->clear();
+    if (start > 0) logits_after(*evaluator_, first, context_.limits.width);
+    evaluated = static_cast<int>(start);
+  }
+  // Without the cached rows: one row less changes the shape of the batch.
+  evaluator_->evaluate(collector.forest,
+                       [&](const std::vector<int>& nodes, const float* logits) {
+                         collector.add(nodes, logits);
+                       });
+  evaluator_->end_isolated(first);
+  TreeScores scores = std::move(collector.finish().front());
+  scores.tokens_evaluated += evaluated;
+  return scores;
 }
 
 std::vector<float> Session::row(const Tokens& tokens) {

@@ -21,6 +21,10 @@ class Session {
   // Answers to queries; shared prefixes are evaluated once.
   std::vector<TreeScores> score_trees(const std::vector<TreeQuery>& queries);
 
+  // The answer to one query, which depends on the query alone. The first `start` tokens of its
+  // prefix are evaluated by themselves, and only they stay in memory.
+  TreeScores score_isolated(const TreeQuery& query, std::size_t start);
+
   // Log-probabilities (V,) of every token after a sequence.
   std::vector<float> row(const Tokens& tokens);
 

@@ -15,6 +15,7 @@ from autocog_core.toolkit import ChatTemplate, lazy
 from autocog_llamacpp.extension.session import NativeSession
 from autocog_llamacpp.llama.context import Context
 from autocog_llamacpp.llama.independent import IndependentSession
+from autocog_llamacpp.llama.isolated import score_queries
 from autocog_llamacpp.llama.session import Session
 from autocog_llamacpp.llama.tokenizer import Tokenizer
 
@@ -71,7 +72,7 @@ class LlamaEngine:
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Score token trees. Shared prefixes are evaluated once."""
-        return self.session.score_trees(queries)
+        return score_queries(self.session, queries)
 
     def run_automata(
         self, runs: Sequence[AutomatonRun], engine_lock: Callable[[], AbstractContextManager[Any]]
@@ -128,6 +129,7 @@ class LlamaEngine:
             tolerance=self._tolerance,
             max_concurrency=1,
             nodes_per_step=self._nodes_per_step,
+            isolates=True,
             details={**self._details, "trees": self.session.name},
             compute_fingerprint=self._compute_fingerprint,
         )

@@ -78,6 +78,11 @@ class NativeSession:
         scores = self._run(partial(self._session.score_trees, queries))
         return [TreeScores(**fields) for fields in scores]
 
+    def score_isolated(self, query: TreeQuery) -> TreeScores:
+        """See `Session.score_isolated`."""
+        call = partial(self._session.score_isolated, query, query.isolated_start)
+        return TreeScores(**self._run(call))
+
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
         return self._run(partial(self._session.row, tokens))

@@ -115,10 +115,28 @@ class AttentionSession(PythonSession):
 
     def _reset(self) -> None:
         self._consistent = False
+        self._isolated_start = None
         self._tree = CellTree(self._context.sequences)
         self._held = {}
         self._context.clear()
         self._consistent = True
+
+    def _keep_only(self, tokens: Sequence[int]) -> bool:
+        cell: Cell | None = self._tree.root
+        for token in tokens:
+            cell = cell.children.get(token) if cell else None
+        if cell is None:
+            return False
+        self._consistent = False
+        kept = self._tree.any_sequence_through(cell) if tokens else None
+        for sequence in self._tree.sequences():
+            if sequence != kept:
+                self._free(sequence)
+        if kept is not None:
+            self._context.truncate(kept, cell.length)
+            self._tree.move(kept, cell)
+        self._consistent = True
+        return kept is None or self._context.is_whole(kept)
 
     def _cache_text(self, handle: int, text: Sequence[int]) -> None:
         """Keep the text of a sequence that is no longer held, unless it is cached already."""

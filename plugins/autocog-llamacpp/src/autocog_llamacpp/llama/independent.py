@@ -48,6 +48,11 @@ class IndependentSession:
             scores += self.session.score_trees([query])
         return scores
 
+    def score_isolated(self, query: TreeQuery) -> TreeScores:
+        """See `Session.score_isolated`."""
+        # Isolated queries clear memory where they must.
+        return self.session.score_isolated(query)
+
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
         self.begin()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from autocog_core import EngineError, TreeQuery, TreeScores
 from autocog_core.toolkit import LogitsCache, NumpyScoreCollector, PrefixForest, log_softmax
 from autocog_llamacpp.llama.context import Context, NoSlotError, full_context_error
+from autocog_llamacpp.llama.isolated import start_tokens
 from autocog_llamacpp.llama.session import Rows
 
 #: Receives nodes of the forest, and the logits (r, V) after them.
@@ -30,6 +32,8 @@ class PythonSession(ABC):
         self._context = context
         #: False while a call changes memory, and after a call that did not finish.
         self._consistent = True
+        #: The start of the last isolated query, if memory holds just what is left of that query.
+        self._isolated_start: tuple[int, ...] | None = None
         self._rows: LogitsCache[NDArray[np.float32]] = LogitsCache(np.copy)
 
     @property
@@ -65,6 +69,23 @@ class PythonSession(ABC):
         collector = NumpyScoreCollector(queries)
         self._rows.answer(collector, self.evaluate)
         return collector.scores()
+
+    def score_isolated(self, query: TreeQuery) -> TreeScores:
+        """See `Session.score_isolated`."""
+        start = start_tokens(query)
+        evaluated = 0
+        if self._isolated_start != start:
+            self._reset()
+            if start:
+                self._logits_after(start)
+                evaluated = len(start)
+        # Without the cached rows: one row less changes the shape of the batch.
+        collector = NumpyScoreCollector([query])
+        self.evaluate(collector.forest, collector.add)
+        if self._keep_only(start):
+            self._isolated_start = start
+        (scores,) = collector.scores()
+        return replace(scores, tokens_evaluated=scores.tokens_evaluated + evaluated)
 
     def row(self, tokens: Sequence[int]) -> Rows:
         """See `Session.row`."""
@@ -119,8 +140,16 @@ class PythonSession(ABC):
     def _reset(self) -> None:
         """Remove everything from memory."""
 
+    @abstractmethod
+    def _keep_only(self, tokens: Sequence[int]) -> bool:
+        """Remove everything but these tokens from memory; return whether it has all of them."""
+
     def _recover(self, *, finishing: bool = False) -> None:
-        """Clear memory if the previous call was interrupted: its state is then unknown."""
+        """Clear memory if the previous call was interrupted: its state is then unknown.
+
+        Every call that changes memory begins with this.
+        """
+        self._isolated_start = None
         if not self._consistent or (self.active_sequences and not self.in_use and not finishing):
             self._reset()
 

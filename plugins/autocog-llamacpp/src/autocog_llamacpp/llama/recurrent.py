@@ -91,11 +91,21 @@ class RecurrentSession(PythonSession):
 
     def _reset(self) -> None:
         self._consistent = False
+        self._isolated_start = None
         self._free = list(range(self._context.sequences))[::-1]
         self._states = {}
         self._held = {}
         self._context.clear()
         self._consistent = True
+
+    def _keep_only(self, tokens: Sequence[int]) -> bool:
+        self._consistent = False
+        kept = list(tokens)
+        for sequence, seen in list(self._states.items()):
+            if seen != kept:
+                self._remove(sequence)
+        self._consistent = True
+        return len(self._states) == bool(kept)
 
     def _evaluate_branches(self, forest: PrefixForest, sink: Sink) -> None:
         children = forest.children()

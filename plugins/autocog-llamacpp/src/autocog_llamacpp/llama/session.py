@@ -41,6 +41,14 @@ class Session(Protocol):
         :raises EngineError: if llama.cpp fails. The cache is then empty, and the next call works.
         """
 
+    def score_isolated(self, query: TreeQuery) -> TreeScores:
+        """Score a tree by itself; see `TreeQuery.isolated_start`. Only the start stays in memory.
+
+        No completion may be running.
+
+        :raises EngineError: as `score_trees`.
+        """
+
     def row(self, tokens: Sequence[int]) -> Rows:
         """Return float32 (V,): the log-probability of every token after `tokens`."""
 
