@@ -20,6 +20,7 @@ _MODULES = (
     "tokens",
     "token_bytes",
     "token_trees",
+    "vocabulary",
     "models",
     "health",
     "page",

@@ -1,4 +1,4 @@
-"""`POST /v1/token_trees` and `/v1/vocabulary`: a model as its backend sees it.
+"""`POST /v1/token_trees`: log-probabilities of token trees, from which choices are scored.
 
 With them, `autocog-openai` computes over HTTP what it would with the model in the process.
 """
@@ -6,6 +6,7 @@ With them, `autocog-openai` computes over HTTP what it would with the model in t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -13,7 +14,6 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from autocog_core.model.model import Model
 from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL
 from autocog_core.server.request_calls import Calls
@@ -45,6 +45,15 @@ class TokenTreeQuery(BaseModel):
         None, description="List only these tokens; their log-probabilities stay the same."
     )
 
+    with_mask_logprobs: bool = Field(
+        False, description="Return the probability of all `allowed` tokens together, too."
+    )
+    isolated_start: int | None = Field(
+        None,
+        ge=0,
+        description="Evaluate so many first ids by themselves, and then the others and the tree.",
+    )
+
     def to_query(self, info: BackendInfo, where: str) -> TreeQuery:
         """Return the query of the model.
 
@@ -70,6 +79,10 @@ class TokenTreeQuery(BaseModel):
             raise RequestError(f"nodes are -1..{len(self.tokens) - 1}", parameter=f"{where}.top_at")
         if self.top_at and not self.top_k:
             raise RequestError("must be 1 or more beside top_at", parameter=f"{where}.top_k")
+        if self.isolated_start is not None and self.isolated_start >= len(self.prefix):
+            raise RequestError(
+                "must be less than the length of the prefix", parameter=f"{where}.isolated_start"
+            )
         check_sequence(self.prefix, info, new_tokens=max(depths, default=0))
         mask = None
         if self.allowed is not None:
@@ -82,6 +95,8 @@ class TokenTreeQuery(BaseModel):
             top_at=np.array(self.top_at, dtype=np.int32),
             top_k=min(self.top_k, size) if self.top_at else 0,
             mask=mask,
+            with_mask_logprobs=self.with_mask_logprobs,
+            isolated_start=self.isolated_start,
         )
 
 
@@ -97,12 +112,14 @@ class TokenTreesBody(BaseModel):
 class TokenTreeScores(TypedDict):
     """The log-probability of each node's token, and the likeliest tokens at the nodes of `top_at`.
 
-    A log-probability of minus infinity is null.
+    `mask_logprobs` has the log-probability of all allowed tokens at these nodes, if it is wanted. A
+    log-probability of minus infinity is null.
     """
 
     values: list[float | None]
     top_tokens: list[list[int]]
     top_logprobs: list[list[float]]
+    mask_logprobs: list[float | None] | None
     tokens_evaluated: int
 
 
@@ -110,40 +127,6 @@ class TokenTreesAnswer(TypedDict):
     """The scores of each tree, in order."""
 
     trees: list[TokenTreeScores]
-
-
-class ModelNameBody(BaseModel):
-    """A model."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="The model's name.")
-
-
-class SpecialTokenAnswer(TypedDict):
-    """A special token."""
-
-    text: str
-    id: int
-    strips_left: bool
-    strips_right: bool
-
-
-class VocabularyAnswer(TypedDict):
-    """What the ids of a model mean. A character of `tokens` is a byte (latin-1)."""
-
-    name: str
-    fingerprint: str
-    vocabulary_size: int
-    context_length: int | None
-    bos: int | None
-    adds_bos: bool
-    eos: list[int]
-    special_tokens: list[SpecialTokenAnswer]
-    restarts_after_special_tokens: bool | None
-    capabilities: list[str]
-    tolerance: float
-    tokens: list[str] | None
 
 
 @router.post("/v1/token_trees")
@@ -164,14 +147,6 @@ async def score_trees(body: TokenTreesBody, calls: Calls) -> TokenTreesAnswer:
     return TokenTreesAnswer(trees=[_answer(tree) for tree in scores])
 
 
-@router.post("/v1/vocabulary")
-async def vocabulary(body: ModelNameBody, calls: Calls) -> VocabularyAnswer:
-    """Return the tokens of a model, and what else a client needs to use their ids."""
-    model = await calls.model(body.model)
-    (answer,) = await calls.make(model, [model.calls.call(_describe)])
-    return answer
-
-
 def _answer(scores: TreeScores) -> TokenTreeScores:
     rows = [
         [(token, logprob) for token, logprob in zip(tokens, logprobs, strict=True) if token >= 0]
@@ -180,37 +155,15 @@ def _answer(scores: TreeScores) -> TokenTreeScores:
         )
     ]
     return TokenTreeScores(
-        values=[value if math.isfinite(value) else None for value in scores.values.tolist()],
+        values=_finite(scores.values.tolist()),
         top_tokens=[[token for token, _ in row] for row in rows],
         top_logprobs=[[logprob for _, logprob in row] for row in rows],
+        mask_logprobs=None
+        if scores.mask_logprobs is None
+        else _finite(scores.mask_logprobs.tolist()),
         tokens_evaluated=scores.tokens_evaluated,
     )
 
 
-def _describe(model: Model) -> VocabularyAnswer:
-    info = model.info
-    has_vocabulary = "vocabulary" in model.capabilities
-    return VocabularyAnswer(
-        name=info.name,
-        fingerprint=info.fingerprint,
-        vocabulary_size=info.vocabulary_size,
-        context_length=info.context_length,
-        bos=info.bos,
-        adds_bos=info.adds_bos,
-        eos=list(info.eos),
-        special_tokens=[
-            SpecialTokenAnswer(
-                text=token.text,
-                id=token.id,
-                strips_left=token.strips_left,
-                strips_right=token.strips_right,
-            )
-            for token in info.special_tokens
-        ],
-        restarts_after_special_tokens=info.restarts_after_special_tokens,
-        capabilities=list(model.capabilities),
-        tolerance=info.tolerance,
-        tokens=[raw.decode("latin-1") for raw in model.client.vocabulary()]
-        if has_vocabulary
-        else None,
-    )
+def _finite(values: Iterable[float]) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values]

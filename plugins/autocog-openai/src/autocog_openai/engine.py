@@ -95,7 +95,9 @@ class Engine(ServerModel):
             eos=eos,
             special_tokens=capabilities.special_tokens,
             restarts_after_special_tokens=capabilities.restarts_after_special_tokens,
-            tolerance=TOLERANCE,
+            splits_at_word_boundaries=capabilities.splits_at_word_boundaries,
+            unicode_normalization=capabilities.unicode_normalization,
+            tolerance=TOLERANCE if capabilities.tolerance is None else capabilities.tolerance,
             max_concurrency=options.max_concurrency,
             nodes_per_step=self._parallel_requests if self.dialect.evaluates_in_parallel else 1,
             retries_itself=True,
@@ -114,8 +116,8 @@ class Engine(ServerModel):
     @property
     def _context_length(self) -> int | None:
         length = self.capabilities.context_length
-        # A scorer lets the server write one token, which needs space.
-        return length if length is None or self.scorer is None else length - 1
+        needs_space = self.scorer is not None and self.dialect.scorer_writes_token
+        return length - 1 if length is not None and needs_space else length
 
     def tokenize(
         self, texts: Sequence[str], at_start: bool, parse_special: bool
@@ -168,6 +170,9 @@ class Engine(ServerModel):
         if self.scorer is None:
             return None
         with self._tree_slots:
+            scores = self.dialect.score_trees(queries)
+            if scores is not None:
+                return scores
             return score_trees(self.connection, self.scorer, queries, self.info.vocabulary_size)
 
     def choose(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:

@@ -10,7 +10,7 @@ from autocog_core import BackendOptions, Resource
 
 Api = Literal["auto", "completions", "chat", "responses"]
 #: "auto", and the names of the dialects in `servers/`.
-Server = Literal["auto", "openai", "vllm", "sglang", "llama-server", "generic"]
+Server = Literal["auto", "autocog", "openai", "vllm", "sglang", "llama-server", "generic"]
 
 
 class OpenAIOptions(BackendOptions):

@@ -13,10 +13,13 @@ from autocog_core.toolkit import read_cached, write_cached
 from autocog_openai.connection.constraint_forms import ConstraintForm, constraint_fields
 
 #: Version of the stored file. Files of other versions are not read.
-FORMAT = 5
+FORMAT = 6
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
 RETRY_FAILED_PROBE_SECONDS = 300.0
 
+#: Fields that are too long for a report.
+NOT_REPORTED = {"vocabulary", "special_token_ids", "special_token_strips", "identity"}
+UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 PromptLogprobs = Literal["none", "wrong", "right"]
 #: "own": before the mask of a constraint. "masked": after it. "unknown": the probe cannot say.
 ConstrainedLogprobs = Literal["", "own", "masked", "unknown"]
@@ -38,6 +41,11 @@ class ServerCapabilities(BaseModel):
     :ivar restarts_after_special_tokens: see `BackendInfo`; None if it is unknown.
     :ivar eos: ids of tokens that end a text.
     :ivar special_token_ids: texts and ids of special tokens.
+    :ivar special_token_strips: for each of them, whether parsing it removes the whitespace before
+        it, and after it; empty if none does.
+    :ivar splits_at_word_boundaries: see `BackendInfo`.
+    :ivar unicode_normalization: see `BackendInfo`.
+    :ivar tolerance: see `BackendInfo`; None if the server does not report it.
     :ivar vocabulary: the bytes of every token as latin-1 text, if the server returns them.
     :ivar tokenizer_route: the name of the server's tokenizer route; empty if there is none.
     :ivar completions: whether there is a completions route.
@@ -78,6 +86,10 @@ class ServerCapabilities(BaseModel):
     restarts_after_special_tokens: bool | None = None
     eos: tuple[int, ...] = ()
     special_token_ids: tuple[tuple[str, int], ...] = ()
+    special_token_strips: tuple[tuple[bool, bool], ...] = ()
+    splits_at_word_boundaries: bool = False
+    unicode_normalization: UnicodeForm | None = None
+    tolerance: float | None = None
     vocabulary: tuple[str, ...] | None = None
     tokenizer_route: str = ""
     completions: bool = False
@@ -102,7 +114,11 @@ class ServerCapabilities(BaseModel):
     @property
     def special_tokens(self) -> tuple[SpecialToken, ...]:
         """`special_token_ids` as core's type."""
-        return tuple(SpecialToken(text, token) for text, token in self.special_token_ids)
+        strips = self.special_token_strips or ((False, False),) * len(self.special_token_ids)
+        return tuple(
+            SpecialToken(text, token, *strip)
+            for (text, token), strip in zip(self.special_token_ids, strips, strict=True)
+        )
 
     def constraint_fields(self, request: CompletionRequest) -> dict[str, Any]:
         """Return the fields of a request that constrain its text; none without a constraint.
@@ -114,7 +130,7 @@ class ServerCapabilities(BaseModel):
 
     def to_report(self) -> dict[str, Any]:
         """Return the known values for `BackendInfo.details`, without the vocabulary."""
-        values = self.model_dump(exclude={"vocabulary", "special_token_ids", "identity"})
+        values = self.model_dump(exclude=NOT_REPORTED)
         return {name: value for name, value in values.items() if value not in (None, "", (), {})}
 
 

@@ -9,7 +9,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from autocog_core import Completion, CompletionRequest, Message, Prompt
+from autocog_core import (
+    Completion,
+    CompletionRequest,
+    Message,
+    Prompt,
+    TreeQuery,
+    TreeScores,
+)
 from autocog_openai.connection.answer_fields import as_text, required
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.constraint_forms import ConstraintForm
@@ -75,6 +82,8 @@ class ServerDialect:
     can_ignore_special_tokens: ClassVar[bool] = False
     #: Whether the BOS token comes from the option `tokenizer`, if there is no tokenizer route.
     reads_bos_from_tokenizer_file: ClassVar[bool] = False
+    #: Whether the scorer lets the server write a token, for which the context needs space.
+    scorer_writes_token: ClassVar[bool] = True
     #: Whether log-probabilities of generated tokens depend on the temperature. `rescore` then
     #: returns those before the temperature.
     returns_sampling_logprobs: ClassVar[bool] = False
@@ -113,6 +122,13 @@ class ServerDialect:
 
         The plugin calls this only if `capabilities.token_logprobs` is true. A scorer makes the
         method "tree" available, which is exact.
+        """
+        return None
+
+    def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
+        """Return the scores of token trees; None to request them position by position.
+
+        The plugin calls this only if there is a scorer.
         """
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autocog_openai.servers.autocog_server import AutocogDialect
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.generic import GenericDialect
 from autocog_openai.servers.llama_server import LlamaServerDialect
@@ -17,6 +18,7 @@ DIALECTS: dict[str, type[ServerDialect]] = {
         VllmDialect,
         SglangDialect,
         LlamaServerDialect,
+        AutocogDialect,
         GenericDialect,
     )
 }
