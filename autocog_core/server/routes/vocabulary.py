@@ -43,6 +43,7 @@ class VocabularyAnswer(TypedDict):
     splits_at_word_boundaries: bool
     unicode_normalization: str | None
     capabilities: list[str]
+    isolates: bool
     tolerance: float
     tokens: list[str] | None
 
@@ -92,6 +93,7 @@ def _describe(model: Model) -> VocabularyAnswer:
         splits_at_word_boundaries=info.splits_at_word_boundaries,
         unicode_normalization=info.unicode_normalization,
         capabilities=list(model.capabilities),
+        isolates=info.isolates,
         tolerance=info.tolerance,
         tokens=[raw.decode("latin-1") for raw in model.client.vocabulary()]
         if has_vocabulary

@@ -97,6 +97,7 @@ class Engine(ServerModel):
             restarts_after_special_tokens=capabilities.restarts_after_special_tokens,
             splits_at_word_boundaries=capabilities.splits_at_word_boundaries,
             unicode_normalization=capabilities.unicode_normalization,
+            isolates=capabilities.isolates,
             tolerance=TOLERANCE if capabilities.tolerance is None else capabilities.tolerance,
             max_concurrency=options.max_concurrency,
             nodes_per_step=self._parallel_requests if self.dialect.evaluates_in_parallel else 1,
@@ -194,6 +195,9 @@ class Engine(ServerModel):
             tokens = self._encode(request.prompt, request.max_tokens)
             completion = self._native_writer.write(request, tokens)
         else:
+            if self.scorer is not None and not self.dialect.scorer_writes_token:
+                # The server's other limits come first, and would not say that it does not fit.
+                self._encode(request.prompt, request.max_tokens)
             completion = self._writer.write(request)
         is_masked = (
             request.constraint is not None and self.capabilities.constrained_logprobs != "own"

@@ -45,6 +45,7 @@ class ServerCapabilities(BaseModel):
         it, and after it; empty if none does.
     :ivar splits_at_word_boundaries: see `BackendInfo`.
     :ivar unicode_normalization: see `BackendInfo`.
+    :ivar isolates: see `BackendInfo`.
     :ivar tolerance: see `BackendInfo`; None if the server does not report it.
     :ivar vocabulary: the bytes of every token as latin-1 text, if the server returns them.
     :ivar tokenizer_route: the name of the server's tokenizer route; empty if there is none.
@@ -89,6 +90,7 @@ class ServerCapabilities(BaseModel):
     special_token_strips: tuple[tuple[bool, bool], ...] = ()
     splits_at_word_boundaries: bool = False
     unicode_normalization: UnicodeForm | None = None
+    isolates: bool = False
     tolerance: float | None = None
     vocabulary: tuple[str, ...] | None = None
     tokenizer_route: str = ""

@@ -154,7 +154,7 @@ def _read_blanks(tokenizer: Tokenizer, values: Mapping[str, Any]) -> dict[str, A
     if "adds_leading_space" not in values or not isinstance(tokenizer, RouteTokenizer):
         blanks["adds_leading_space"] = adds_blank(tokenizer)
     names = [text for text, _ in values.get("special_token_ids", ())]
-    if names:
+    if names and "restarts_after_special_tokens" not in values:
         blanks["restarts_after_special_tokens"] = restarts_after_special_tokens(tokenizer, names)
     return blanks
 

@@ -16,7 +16,6 @@ from autocog_openai.connection.answer_fields import (
     as_count,
     as_list,
     as_logprob,
-    as_object,
     as_text,
     as_token_id,
     optional,
@@ -60,9 +59,7 @@ class AutocogDialect(ServerDialect):
     def probe(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         answer = self.connection.post("v1/vocabulary", {"model": self.model})
         hooks = required(answer, "capabilities", as_list)
-        special = [
-            as_object(token, "token") for token in required(answer, "special_tokens", as_list)
-        ]
+        special = required(answer, "special_tokens", as_list)
         tokens = optional(answer, "tokens", as_list)
         has_scores = not {"greedy_impl", "greedy_tree_impl"}.isdisjoint(hooks)
         has_tokens = {"tokenize", "detokenize"} <= set(hooks)
@@ -76,15 +73,20 @@ class AutocogDialect(ServerDialect):
             "bos": optional(answer, "bos", as_token_id),
             "adds_bos": required(answer, "adds_bos", as_any),
             "eos": tuple(read_ids(answer, "eos")),
-            "special_token_ids": tuple((token["text"], token["id"]) for token in special),
+            "special_token_ids": tuple(
+                (required(token, "text", as_text), required(token, "id", as_token_id))
+                for token in special
+            ),
             "special_token_strips": tuple(
-                (token["strips_left"], token["strips_right"]) for token in special
+                (required(token, "strips_left", as_any), required(token, "strips_right", as_any))
+                for token in special
             ),
             "restarts_after_special_tokens": optional(
                 answer, "restarts_after_special_tokens", as_any
             ),
             "splits_at_word_boundaries": required(answer, "splits_at_word_boundaries", as_any),
             "unicode_normalization": optional(answer, "unicode_normalization", as_text),
+            "isolates": required(answer, "isolates", as_any),
             "tolerance": required(answer, "tolerance", as_any),
             "vocabulary": None if tokens is None else tuple(tokens),
             "tokenizer_route": "autocog",
