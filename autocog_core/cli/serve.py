@@ -84,7 +84,7 @@ def serve(
         port=port,
         keys=keys,
         origins=origins,
-        programs=programs,
+        programs=None if programs is None else programs.absolute(),
         log_prompts=log_prompts or None,
     )
     settings.check_address(no_auth)

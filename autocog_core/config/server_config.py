@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import BaseModel, ConfigDict, Field
+
+from autocog_core.config.options import FilePath
 
 #: Bytes in a mebibyte.
 MIB = 1024 * 1024
@@ -61,7 +61,7 @@ class ServerConfig(BaseModel):
     port: int = Field(default=8765, ge=0, le=65535)
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    programs: Path | None = None
-    templates: dict[str, Path] = Field(default_factory=dict)
+    programs: FilePath | None = None
+    templates: dict[str, FilePath] = Field(default_factory=dict)
     log_prompts: bool = False
     limits: ServerLimits = ServerLimits()

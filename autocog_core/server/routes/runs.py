@@ -18,6 +18,7 @@ from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.model.automaton import Automaton
 from autocog_core.server.autocog_api.body import ModelBody, PlainObject, Positive, kind_of
 from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
+from autocog_core.server.autocog_api.program_limits import check_program
 from autocog_core.server.autocog_api.run_answer import (
     ProgramEntry,
     ProgramInput,
@@ -143,6 +144,7 @@ def _program_of(state: ServerState, program: str | Mapping[str, Any]) -> Automat
         return state.programs.get(program)
     automaton = Automaton.from_dict(program)
     automaton.require_sound()
+    check_program(automaton, state.config.limits)
     return automaton
 
 
