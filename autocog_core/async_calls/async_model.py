@@ -83,6 +83,11 @@ class AsyncModel:
         """The backend's description."""
         return self._model.info
 
+    @property
+    def busy_seconds(self) -> float:
+        """The time in which the model made calls, of all its threads together."""
+        return self._threads.busy_seconds
+
     @overload
     async def choose(
         self,

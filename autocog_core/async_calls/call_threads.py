@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -20,6 +21,7 @@ class CallThreads:
     :param name: the name of the model.
     :param count: number of threads.
     :param max_together: how many calls are made together at most.
+    :ivar busy_seconds: the time in which the threads made calls, of all together.
     """
 
     def __init__(self, name: str, count: int, max_together: int) -> None:
@@ -28,6 +30,7 @@ class CallThreads:
         self._waiting = WaitingCalls()
         self._has_calls = threading.Condition()
         self._is_closed = False
+        self.busy_seconds = 0.0
         self._threads = [
             threading.Thread(target=self._work, name=f"autocog-async-{number}", daemon=True)
             for number in range(count)
@@ -62,8 +65,13 @@ class CallThreads:
                 thread.join()
 
     def _work(self) -> None:
-        while _make(self._next_calls()):
-            pass
+        while calls := self._next_calls():
+            begin = time.monotonic()
+            _make(calls)
+            # What it knows of the calls is gone before the thread waits again.
+            del calls
+            with self._has_calls:
+                self.busy_seconds += time.monotonic() - begin
 
     def _next_calls(self) -> list[Call]:
         """Wait for calls, and return those to make next; none at the end."""
@@ -73,16 +81,11 @@ class CallThreads:
             return self._waiting.take(self._max_together)
 
 
-def _make(calls: Sequence[Call]) -> bool:
-    """Make calls; return whether there were any.
-
-    A function of its own: what it knows of the calls is gone before the thread waits again.
-    """
+def _make(calls: Sequence[Call]) -> None:
     # Until it is marked as running, a future may be cancelled.
     running = [call for call in calls if call.future.set_running_or_notify_cancel()]
     for call, result in zip(running, make_calls(running), strict=True):
         _finish(call.future, result)
-    return bool(calls)
 
 
 def _finish(future: Future[object], result: object) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from autocog_core.advice.codes import WarningCode
+from autocog_core.advice.issue import silence
 from autocog_core.cli.loading import log_on_stderr
 from autocog_core.cli.options import BackendName, BackendOption, ConfigFile
+from autocog_core.cli.server_logs import server_logs
 from autocog_core.cli.server_settings import ServerSettings, model_loaders
 from autocog_core.cli.session import session
 from autocog_core.errors import PluginDependencyError
@@ -53,6 +57,14 @@ def serve(
             "--origin", metavar="URL", help="Web pages of this origin may call the server (CORS)."
         ),
     ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Another name by which clients call the server, as behind a proxy. Repeatable.",
+        ),
+    ] = None,
     programs: Annotated[
         Path | None,
         typer.Option(
@@ -66,9 +78,16 @@ def serve(
             help="Load all models before the first request, or each at its first use.",
         ),
     ] = True,
+    access_log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a line of JSON for each request to this file, or with - to stdout.",
+        ),
+    ] = None,
     log_prompts: Annotated[
         bool,
-        typer.Option("--log-prompts", help="Write the bodies of requests to the access log."),
+        typer.Option("--log-prompts", help="Write the bodies of requests to the access log, too."),
     ] = False,
     config: ConfigFile = None,
     backend: BackendName = None,
@@ -84,31 +103,41 @@ def serve(
         port=port,
         keys=keys,
         origins=origins,
+        hosts=hosts,
         programs=None if programs is None else programs.absolute(),
+        access_log=access_log,
         log_prompts=log_prompts or None,
     )
-    settings.check_address(no_auth)
+    settings.check(no_auth)
     loaders, default = model_loaders(models or [], settings.config, backend, option)
     create_app, serve_app, served_models = _server_modules()
     served = served_models(loaders, default)
-    with log_on_stderr():
+    app = create_app(served, settings.server, settings.key_values(), settings.host_names())
+    # They quote prompts, and are for those who wrote the requests.
+    silence(*WarningCode)
+    with log_on_stderr(), server_logs(settings.server.access_log):
         if load_first:
             for name in served.names:
                 with session.spinner(f"loading {name} ..."):
                     served.load(name)
-        app = create_app(served, settings.server, settings.key_values())
-        serve_app(app, settings.server, lambda url: _announce(url, served.names))
+        serve_app(app, settings.server, partial(_announce, served.names), _announce_end)
 
 
-def _announce(url: str, names: Sequence[str]) -> None:
+def _announce(names: Sequence[str], url: str) -> None:
     session.info(f"serving {', '.join(names)} at {url} (API: {url}/docs); Ctrl+C ends it")
+
+
+def _announce_end(count: int) -> None:
+    if count:
+        requests = "1 request" if count == 1 else f"{count} requests"
+        session.info(f"{requests} still to answer; Ctrl+C ends the server at once")
 
 
 def _server_modules() -> tuple[Any, Any, Any]:
     """Import what needs the packages of the extra `serve`."""
     try:
         from autocog_core.server.app import create_app
-        from autocog_core.server.serve import serve_app
+        from autocog_core.server.listening import serve_app
         from autocog_core.server.served_models import ServedModels
     except ModuleNotFoundError as error:
         raise PluginDependencyError(

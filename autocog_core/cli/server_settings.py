@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,8 +22,8 @@ from autocog_core.redaction import ENV_PREFIX
 if TYPE_CHECKING:
     from autocog_core.model.model import Model
 
-#: Addresses that only programs on this computer reach.
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+#: Names of this computer for itself.
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -53,31 +54,60 @@ class ServerSettings:
     def key_values(self) -> list[str]:
         """Return the keys themselves, from the environment.
 
-        :raises ConfigError: if a variable is not set, or a key is not a reference.
+        :raises ConfigError: if a variable is not set or empty, or a key is not a reference.
         """
         for number, key in enumerate(self.server.keys):
             if not key.startswith(ENV_PREFIX):
                 raise ConfigError(
                     "must be env:NAME, so that no key is in a file or in the list of processes",
-                    where=f"key {number}",
+                    where=f"server.keys.{number}",
                 )
-        keys: list[str] = resolve_secrets(
+        values: list[str] = resolve_secrets(
             list(self.server.keys), where=self.config.source, key="server.keys"
         )
-        return keys
+        for number, value in enumerate(values):
+            # A header could not hold them.
+            if not value.strip() or not value.isascii() or not value.isprintable():
+                raise ConfigError(
+                    "the key is blank, or has characters that a header cannot hold",
+                    where=f"server.keys.{number} ({self.server.keys[number]})",
+                )
+        return [value.strip() for value in values]
 
-    def check_address(self, no_auth: bool) -> None:
-        """Refuse an address that others reach, if every request would be answered.
+    def host_names(self) -> list[str]:
+        """Return the names by which clients may call the server; none for any.
 
-        :param no_auth: whether this is wanted.
-        :raises UsageError: if it is not.
+        A page of another site can give its own name the address of this computer, and then read
+        what a server without keys answers.
         """
-        if self.server.host not in LOOPBACK and not self.server.keys and not no_auth:
+        is_open = _is_loopback(self.server.host) and not self.server.keys
+        if not is_open and not self.server.hosts:
+            return []
+        return list(dict.fromkeys([*LOCAL_NAMES, self.server.host, *self.server.hosts]))
+
+    def check(self, no_auth: bool) -> None:
+        """Refuse settings that contradict each other, or that answer everybody unasked.
+
+        :param no_auth: whether requests without a key are wanted on an address that others reach.
+        :raises UsageError: for such settings.
+        """
+        if not _is_loopback(self.server.host) and not self.server.keys and not no_auth:
             raise UsageError(
-                f"{self.server.host} is reached by other computers, and there is no key",
+                f"other computers may reach {self.server.host}, and there is no key",
                 where="--host",
                 hint="give --key env:NAME, or --no-auth to answer everybody",
             )
+        if self.server.log_prompts and self.server.access_log is None:
+            raise UsageError("requires --access-log", where="--log-prompts")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def model_loaders(

@@ -13,8 +13,11 @@ MIB = 1024 * 1024
 class ServerLimits(BaseModel):
     """The table `[server.limits]`: how much one request, and all together, may ask for.
 
+    :ivar connections: connections at one time.
+    :ivar header_seconds: time in which the headers of a request must arrive.
     :ivar body_bytes: size of a request's body.
     :ivar body_seconds: time in which the body must arrive.
+    :ivar send_seconds: time after which a client must have taken more of its answer.
     :ivar request_seconds: time in which an answer must be ready; the work ends after it.
     :ivar waiting: calls that may wait for the models; with so many, requests are refused (429).
     :ivar questions: questions, prompts or rows in one request.
@@ -28,8 +31,11 @@ class ServerLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    connections: int = Field(default=512, ge=1)
+    header_seconds: float = Field(default=10.0, gt=0)
     body_bytes: int = Field(default=16 * MIB, ge=1024)
     body_seconds: float = Field(default=30.0, gt=0)
+    send_seconds: float = Field(default=30.0, gt=0)
     request_seconds: float = Field(default=600.0, gt=0)
     waiting: int = Field(default=1024, ge=1)
     questions: int = Field(default=1000, ge=1)
@@ -49,8 +55,12 @@ class ServerConfig(BaseModel):
     :ivar keys: keys of clients, each `env:NAME`; with none, every request is answered.
     :ivar origins: origins of web pages that may call the server (CORS), such as
         "https://app.example"; none by default.
+    :ivar hosts: names by which clients may call the server, beside those of this computer. Without
+        them, a server on a loopback address that needs no key answers only for the names of this
+        computer, and all others answer for every name.
     :ivar programs: a folder with programs that clients may run by name.
     :ivar templates: by model: the file of the template that makes a text of a question.
+    :ivar access_log: the file of the access log; "-" is standard output. None by default.
     :ivar log_prompts: whether the access log holds the bodies of requests.
     :ivar limits: the limits.
     """
@@ -61,7 +71,9 @@ class ServerConfig(BaseModel):
     port: int = Field(default=8765, ge=0, le=65535)
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
     programs: FilePath | None = None
     templates: dict[str, FilePath] = Field(default_factory=dict)
+    access_log: str | None = None
     log_prompts: bool = False
     limits: ServerLimits = ServerLimits()

@@ -18,7 +18,7 @@ from autocog_core.redaction import redact
 from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.request_errors import Problem, RequestError, problem_of
 
-logger = logging.getLogger("autocog.server")
+logger = logging.getLogger(__name__)
 
 #: Routes whose errors have the shape of the System One protocol.
 SYSTEM_ONE_ROUTES = frozenset({"/v1/systemone"})
@@ -67,7 +67,7 @@ def error_response(
 
 
 def add_error_answers(app: FastAPI) -> None:
-    """Let an app answer errors in the shapes of its protocols; unknown errors go to the log."""
+    """Let an app answer errors in the shapes of its protocols."""
 
     @app.exception_handler(RequestError)
     async def refuse(request: Request, error: RequestError) -> JSONResponse:
@@ -77,7 +77,7 @@ def add_error_answers(app: FastAPI) -> None:
     async def explain(request: Request, error: AutocogError) -> JSONResponse:
         problem = problem_of(error)
         if problem.status == 500:
-            logger.error("%s: %s", request.url.path, error)
+            logger.error("request %s: %s", request.scope.get("autocog.request", ""), error)
         return error_response(request.url.path, problem)
 
     @app.exception_handler(RequestValidationError)
@@ -97,12 +97,6 @@ def add_error_answers(app: FastAPI) -> None:
         code = codes.get(error.status_code, "error")
         problem = Problem(error.status_code, str(error.detail), code)
         return error_response(request.url.path, problem, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        logger.error("%s: %s", request.url.path, type(error).__name__, exc_info=error)
-        problem = Problem(500, "the server had an error; its log says which", "server_error")
-        return error_response(request.url.path, problem)
 
 
 def _invalid(details: tuple[dict[str, Any], ...]) -> Problem:

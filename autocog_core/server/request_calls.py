@@ -33,7 +33,9 @@ class RequestCalls:
         :raises RequestError: if there is no such model.
         :raises AutocogError: if it cannot be loaded.
         """
-        return await self.state.models.get(name)
+        model = await self.state.models.get(name)
+        self._request.scope["autocog.model"] = model.name
+        return model
 
     async def make(
         self, model: ServedModel, calls: Sequence[Coroutine[Any, Any, Result]]
@@ -49,9 +51,11 @@ class RequestCalls:
         """
         try:
             with self.state.admission.enter(len(calls)):
-                self.state.metrics.count_calls(model.name, len(calls))
-                current_client.set(self._client())
-                return await self._in_time(_all(calls))
+                self._count(model, len(calls))
+                results = await self._in_time(_all(calls))
+                tokens = sum(getattr(result, "tokens_evaluated", 0) for result in results)
+                self.state.metrics.count_tokens(model.name, tokens)
+                return results
         finally:
             for call in calls:
                 call.close()
@@ -68,8 +72,7 @@ class RequestCalls:
         """
         deadline = asyncio.get_running_loop().time() + self.state.config.limits.request_seconds
         with self.state.admission.enter(1):
-            self.state.metrics.count_calls(model.name, 1)
-            current_client.set(self._client())
+            self._count(model, 1)
             try:
                 while True:
                     try:
@@ -83,6 +86,13 @@ class RequestCalls:
             finally:
                 with suppress(AttributeError):
                     await pieces.aclose()  # type: ignore[attr-defined]
+
+    def _count(self, model: ServedModel, number: int) -> None:
+        """Count calls, and say whose they are."""
+        scope = self._request.scope
+        scope["autocog.calls"] = scope.get("autocog.calls", 0) + number
+        self.state.metrics.count_calls(model.name, number)
+        current_client.set(self._client())
 
     async def while_there(self, work: Awaitable[Result]) -> Result:
         """Await something of `stream`: end it if the client is gone or the time is over.

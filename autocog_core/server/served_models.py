@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from autocog_core.async_calls.async_model import AsyncModel
 from autocog_core.errors import did_you_mean
 from autocog_core.model.model import Model
 from autocog_core.server.request_errors import RequestError
+
+logger = logging.getLogger(__name__)
 
 #: What clients of the System One protocol call the model that a server prefers.
 DEFAULT_ALIASES = frozenset({"jev-latest", "default"})
@@ -79,13 +82,25 @@ class ServedModels:
         """Return a model; load it if this is its first use.
 
         :param name: as in a request.
-        :raises RequestError: if there is no such model.
-        :raises AutocogError: if it cannot be loaded; the next call tries again.
+        :raises RequestError: if there is no such model, or with 503 if it cannot be loaded; the
+            next request tries again.
         """
         name = self.resolve(name)
+        if name in self._loaded:
+            return self._loaded[name]
         async with self._locks[name]:
-            if name not in self._loaded:
+            try:
                 await asyncio.to_thread(self.load, name)
+            except Exception as error:
+                # Its text may name files: it is for the log.
+                logger.error("the model %s cannot be loaded: %s", name, error)
+                logger.debug("the model %s", name, exc_info=error)
+                raise RequestError(
+                    f'the model "{name}" cannot be loaded; the log of the server says why',
+                    status=503,
+                    code="model_not_loaded",
+                    parameter="model",
+                ) from None
             return self._loaded[name]
 
     def load(self, name: str) -> None:

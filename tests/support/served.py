@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from autocog_core import Model
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.app import create_app
-from autocog_core.server.serve import listen, make_server, url_of
+from autocog_core.server.listening import listen, make_server, url_of
 from autocog_core.server.served_models import ServedModels
 from tests.support.processes import child_environment
 from tests.support.small_backends import random_model, table_model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -18,8 +18,11 @@ from autocog_core.server.error_answers import add_error_answers
 from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.metrics import ServerMetrics
 from autocog_core.server.middleware.access_log import AccessLog
+from autocog_core.server.middleware.answer_headers import AnswerHeaders
 from autocog_core.server.middleware.authentication import Authentication
 from autocog_core.server.middleware.body_limit import BodyLimit
+from autocog_core.server.middleware.request_checks import RequestChecks
+from autocog_core.server.middleware.unexpected_errors import UnexpectedErrors
 from autocog_core.server.program_folder import ProgramFolder
 from autocog_core.server.routes import all_routers
 from autocog_core.server.served_models import ServedModels
@@ -28,13 +31,17 @@ from autocog_core.version import __version__
 
 
 def create_app(
-    models: ServedModels, config: ServerConfig | None = None, keys: Sequence[str] = ()
+    models: ServedModels,
+    config: ServerConfig | None = None,
+    keys: Sequence[str] = (),
+    hosts: Collection[str] = (),
 ) -> FastAPI:
     """Return the ASGI app of a server, for `autocog serve` or any ASGI server.
 
     :param models: the models; the app closes them at its end.
     :param config: the settings.
     :param keys: the keys of clients; with none, every request is answered.
+    :param hosts: the names by which clients may call the server; empty for any.
     :raises ConfigError: if the folder of programs cannot be read.
     :raises InputError: for a program with errors.
     :raises ConfigError: for a template that is not valid, or of a model that is not served.
@@ -54,7 +61,7 @@ def create_app(
         version=__version__,
         summary="Exact probabilities of choices, and texts, from any model.",
         lifespan=_lifespan,
-        middleware=_middleware(state),
+        middleware=_middleware(state, hosts),
         redoc_url=None,
         default_response_class=JsonAnswer,
     )
@@ -67,10 +74,14 @@ def create_app(
     return app
 
 
-def _middleware(state: ServerState) -> list[Middleware]:
+def _middleware(state: ServerState, hosts: Collection[str]) -> list[Middleware]:
     """Return what every request passes through, outermost first."""
     config = state.config
-    layers = [Middleware(AccessLog, state.metrics, config.log_prompts)]
+    layers = [
+        Middleware(AccessLog, state.metrics, config.log_prompts),
+        Middleware(AnswerHeaders),
+        Middleware(UnexpectedErrors),
+    ]
     if config.origins:
         layers.append(
             Middleware(
@@ -82,7 +93,8 @@ def _middleware(state: ServerState) -> list[Middleware]:
         )
     layers += [
         Middleware(Authentication, state.keys),
-        Middleware(BodyLimit, config.limits.body_bytes, config.limits.body_seconds),
+        Middleware(RequestChecks, hosts),
+        Middleware(BodyLimit, config.limits),
     ]
     return layers
 

@@ -6,13 +6,15 @@ import json
 import logging
 import time
 import uuid
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autocog_core.redaction import redact
+from autocog_core.server import ACCESS_LOGGER
 from autocog_core.server.metrics import ServerMetrics
 
-logger = logging.getLogger("autocog.access")
+logger = logging.getLogger(ACCESS_LOGGER)
 #: Characters of a body in the log.
 MAX_SHOWN = 10_000
 
@@ -20,7 +22,7 @@ MAX_SHOWN = 10_000
 class AccessLog:
     """Writes a line for each request, without prompts unless asked, and counts it.
 
-    Each answer has its request's id in `x-request-id`.
+    Each answer has its request's id in `x-request-id`. The lines go to the logger `autocog.access`.
 
     :param app: what answers.
     :param metrics: the counters.
@@ -39,6 +41,9 @@ class AccessLog:
             return
         begin = time.perf_counter()
         request_id = uuid.uuid4().hex
+        # Other layers may change it.
+        method = scope["method"]
+        scope["autocog.request"] = request_id
         status = 499
         body = bytearray()
 
@@ -61,24 +66,27 @@ class AccessLog:
         finally:
             seconds = time.perf_counter() - begin
             self._metrics.count_request(_route(scope), status, seconds)
-            self._write(scope, request_id, status, seconds, bytes(body))
+            if logger.isEnabledFor(logging.INFO):
+                line = _describe(scope, method, status, seconds)
+                if self._log_prompts:
+                    line["body"] = body[:MAX_SHOWN].decode("utf-8", errors="replace")
+                # Escapes line ends, so that no request can write a line of its own.
+                logger.info(redact(json.dumps(line, ensure_ascii=True)))
 
-    def _write(
-        self, scope: Scope, request_id: str, status: int, seconds: float, body: bytes
-    ) -> None:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "request": request_id,
-            "client": (scope.get("client") or ("",))[0],
-            "key": scope.get("autocog.key"),
-            "method": scope["method"],
-            "path": scope["path"][:200],
-            "status": status,
-            "seconds": round(seconds, 4),
-        }
-        if self._log_prompts:
-            line["body"] = body[:MAX_SHOWN].decode("utf-8", errors="replace")
-        logger.info(redact(json.dumps(line, ensure_ascii=True)))
+
+def _describe(scope: Scope, method: str, status: int, seconds: float) -> dict[str, Any]:
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "request": scope["autocog.request"],
+        "client": (scope.get("client") or ("",))[0],
+        "key": scope.get("autocog.key"),
+        "method": method[:20],
+        "path": scope["path"][:200],
+        "model": scope.get("autocog.model"),
+        "calls": scope.get("autocog.calls", 0),
+        "status": status,
+        "seconds": round(seconds, 4),
+    }
 
 
 _ID_HEADERS = (b"x-request-id", b"x-typesafe-request-id")

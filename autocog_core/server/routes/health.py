@@ -51,5 +51,6 @@ async def ready(request: Request) -> Readiness:
 async def metrics(request: Request) -> Response:
     """Return counters in Prometheus' text format."""
     state: ServerState = request.app.state.server
-    text = state.metrics.text(state.admission.waiting)
+    busy = {name: served.calls.busy_seconds for name, served in state.models.loaded.items()}
+    text = state.metrics.text(state.admission.waiting, busy)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

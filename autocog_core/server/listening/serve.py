@@ -11,39 +11,47 @@ from fastapi import FastAPI
 
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.errors import ConfigError
+from autocog_core.server.listening.connection import MAX_HEADER_BYTES, connection_class
+from autocog_core.server.listening.uvicorn_server import Server
 
-#: Bytes of the first line and the headers of a request.
-HEADER_BYTES = 64 * 1024
 
-
-def serve_app(app: FastAPI, config: ServerConfig, on_listening: Callable[[str], None]) -> None:
+def serve_app(
+    app: FastAPI,
+    config: ServerConfig,
+    on_listening: Callable[[str], None],
+    on_ending: Callable[[int], None],
+) -> None:
     """Answer requests until SIGINT or SIGTERM; then answer what is under way, and return.
 
     :param app: the app.
     :param config: the settings.
     :param on_listening: called with the server's URL once it listens.
+    :param on_ending: called with the number of requests that are under way when the server stops.
     :raises ConfigError: if the address cannot be used.
     """
     with listen(config) as listener:
         on_listening(url_of(listener))
-        make_server(app, config).run([listener])
+        server = make_server(app, config)
+        server.on_ending = on_ending
+        server.run([listener])
 
 
-def make_server(app: FastAPI, config: ServerConfig) -> uvicorn.Server:
+def make_server(app: FastAPI, config: ServerConfig) -> Server:
     """Return what answers requests; its `run` takes the sockets, and `should_exit` ends it.
 
     :param app: the app.
     :param config: the settings.
     """
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=connection_class(config.limits),
             ws="none",
+            lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
-            h11_max_incomplete_event_size=HEADER_BYTES,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             timeout_graceful_shutdown=max(1, math.ceil(config.limits.shutdown_seconds)),
         )
     )
