@@ -431,7 +431,7 @@ def bench(session: nox.Session) -> None:
 def pictures(session: nox.Session) -> None:
     """Make the pictures of the README and the docs, and run the notebooks (needs a Chromium)."""
     constrain(session)
-    install(session, [LLAMACPP], *NOTEBOOK_TOOLS, "playwright>=1.50")
+    install(session, [LLAMACPP], *NOTEBOOK_TOOLS, *SERVE, "playwright>=1.50")
     session.run("python", ".ci/pictures.py")
     session.run("python", ".ci/notebooks.py")
 

@@ -13,10 +13,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import FloatRect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, sync_playwright
 from rich.console import Console
 from rich.text import Text
 
@@ -113,9 +114,7 @@ def draw_pages(pages: Sequence[tuple[Path, str, str, int]]) -> None:
     :param pages: the file, the name of the picture, the heading at its top, and its height in
         pixels.
     """
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found)
+    with open_browser() as browser:
         for path, name, heading, height in pages:
             page = browser.new_page(viewport={"width": WIDTH, "height": height})
             page.goto(path.as_uri())
@@ -124,6 +123,54 @@ def draw_pages(pages: Sequence[tuple[Path, str, str, int]]) -> None:
             assert box is not None
             part: FloatRect = {"x": 0, "y": box["y"] - 12, "width": WIDTH, "height": height}
             page.screenshot(path=IMAGES / name, full_page=True, clip=part)
+
+
+def draw_server_page(folder: Path, name: str, prompt: str, choices: Sequence[str]) -> None:
+    """Draw the page of `autocog serve` with the scores of choices.
+
+    :param folder: where the config file is.
+    :param name: the name of the picture.
+    :param prompt: what is typed as the prompt.
+    :param choices: what is typed as the choices.
+    """
+    with serve(folder) as url, open_browser() as browser:
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        page.goto(url)
+        page.fill("#prompt", prompt)
+        page.click("#edit-lines")
+        page.fill("#choice-lines", "\n".join(choices))
+        page.click("#edit-lines")
+        page.click("#score")
+        page.click(".bars .best summary")
+        page.mouse.move(0, 0)
+        page.evaluate("document.activeElement.blur()")
+        page.screenshot(path=IMAGES / name, full_page=True)
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Run `autocog serve` with the config of a folder, and yield its URL."""
+    program = str(Path(sys.executable).with_name("autocog"))
+    server = subprocess.Popen(  # noqa: S603
+        [program, "serve", "--port", "0"], cwd=folder, stderr=subprocess.PIPE, text=True
+    )
+    assert server.stderr is not None
+    try:
+        yield next(found[0] for line in server.stderr if (found := re.search(r"http://\S+", line)))
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Run a Chromium, and yield it."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with sync_playwright() as playwright:
+        # Containers often run as root, for which Chromium has no sandbox.
+        sandbox = [] if os.getuid() else ["--no-sandbox"]
+        browser = playwright.chromium.launch(executable_path=found, args=sandbox)
+        yield browser
         browser.close()
 
 
@@ -147,6 +194,12 @@ def main() -> None:
                 (folder / "tree.html", "explorer.png", "Thought tree", 560),
                 (folder / "report.html", "report.png", "Figures", 870),
             ]
+        )
+        draw_server_page(
+            folder,
+            "page.png",
+            "Customer: I cannot log in. The message is about a",
+            ["card", "card payment", "password", "password reset", "refund"],
         )
         choose = (
             "choose",

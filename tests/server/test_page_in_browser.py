@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from autocog_core.controls import picture_controls
 from autocog_core.html.tokens import logprob_text, prob_text
+from autocog_core.types.choice import SCORE_FIELD_OF_NORM
 from tests.support.browser import OpenPage, check_widths_and_colors
 from tests.support.served import server_in_thread, small_models
 from tests.support.small_backends import random_model
@@ -24,9 +24,18 @@ PASTE = """text => {
   document.activeElement.dispatchEvent(
     new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
 }"""
-LINK_OF = """async question => {
+LINKS = """async ([questions, damaged, long]) => {
+  const { EXAMPLE, linkOf, questionOf } = await import("/page/question.js");
+  const errorOf = link => {
+    try { return questionOf(link); } catch (error) { return error.message; }
+  };
+  return [questions.map(each => questionOf(linkOf({ ...EXAMPLE, ...each }))), damaged.map(errorOf),
+    linkOf({ ...EXAMPLE, ...long })];
+}"""
+#: Shows a question by its link.
+FOLLOW = """async question => {
   const { EXAMPLE, linkOf } = await import("/page/question.js");
-  return linkOf({ ...EXAMPLE, ...question });
+  location.hash = linkOf({ ...EXAMPLE, ...question });
 }"""
 
 
@@ -46,35 +55,32 @@ def score(page: Any) -> None:
 
 def shown_rows(page: Any) -> list[list[str]]:
     """Return text, probability and numbers of each row, in their order."""
-    return page.eval_on_selector_all(
+    rows: list[list[str]] = page.eval_on_selector_all(
         ".bars > li",
         """rows => rows.map(row => [".bar-head .tokens", ".prob", "summary"].map(
              part => row.querySelector(part).textContent))""",
     )
+    return rows
 
 
-def choose(site: str, prompt: str, choices: list[str], **body: Any) -> Any:
-    answer = httpx2.post(
-        f"{site}/v1/choose", json={"prompt": prompt, "choices": choices, **body}, timeout=30
-    )
+def choose(site: str, body: dict[str, Any]) -> Any:
+    answer = httpx2.post(f"{site}/v1/choose", json=body, timeout=30)
     assert answer.status_code == 200, answer.text
-    found = answer.json()
-    return found["results"][0] if "results" in found else found
+    (found,) = answer.json()["results"]
+    return found
 
 
-def expected_rows(answer: Any) -> list[list[str]]:
-    scores = [
-        (index != answer["index"], -each["prob"], each)
-        for index, each in enumerate(answer["scores"])
-    ]
+def expected_rows(answer: Any, suffix: str = "") -> list[list[str]]:
+    field = SCORE_FIELD_OF_NORM[answer["norm"]]
+    best = answer["scores"][answer["index"]]
     rows = []
-    for _, _, each in sorted(scores, key=lambda entry: entry[:2]):
+    for each in sorted(answer["scores"], key=lambda each: (each is not best, -each["prob"])):
         facts = [f"logprob {logprob_text(each['logprob'])}"]
-        if each["exclusive_logprob"] != each["logprob"]:
-            facts.append(f"exclusive_logprob {logprob_text(each['exclusive_logprob'])}")
+        if each[field] != each["logprob"]:
+            facts.append(f"{field} {logprob_text(each[field])}")
         count = len(each["tokens"])
         facts.append(f"{count} token{'' if count == 1 else 's'}")
-        rows.append([each["choice"], prob_text(each["prob"]), " · ".join(facts)])
+        rows.append([each["choice"] + suffix, prob_text(each["prob"]), " · ".join(facts)])
     return rows
 
 
@@ -103,7 +109,7 @@ def test_a_reader_types_choices_and_sees_what_the_server_answers(
         assert values == ["möbel 😀", "mö", "the end", "x"]
         score(page)
         choices = [" möbel 😀", " mö", " the end", " x"]
-        answer = choose(site, "It is", choices)
+        answer = choose(site, {"prompt": "It is", "choices": choices})
         assert answer["has_prefix_choices"]
         assert shown_rows(page) == expected_rows(answer)
         assert "4 choices by random" in page.inner_text("#status")
@@ -132,7 +138,7 @@ def test_a_reader_types_choices_and_sees_what_the_server_answers(
         assert "#node" not in page.url
 
 
-def test_other_models_many_choices_and_chats(open_site: OpenPage, site: str) -> None:
+def test_other_models_and_many_choices(open_site: OpenPage, site: str) -> None:
     with open_site(site) as page:
         page.select_option("#model", "known")
         page.fill("#prompt", "It is ")
@@ -140,8 +146,32 @@ def test_other_models_many_choices_and_chats(open_site: OpenPage, site: str) -> 
         page.fill("#choice-lines", "a\n\nb\n")
         # The prompt ends in a blank: no choice begins with another one.
         score(page)
-        assert shown_rows(page) == expected_rows(choose(site, "It is ", ["a", "b"], model="known"))
+        assert shown_rows(page) == expected_rows(
+            choose(site, {"prompt": "It is ", "choices": ["a", "b"], "model": "known"})
+        )
         assert "2 choices by known" in page.inner_text("#status")
+        # What is stopped shows nothing, and the last of several questions is answered.
+        page.evaluate(
+            """() => {
+              document.getElementById("score").click();
+              document.getElementById("stop").click();
+            }"""
+        )
+        assert page.inner_text("#status") == "Stopped."
+        assert not page.is_visible("#tree-section")
+        page.evaluate(
+            """() => {
+              const lines = document.getElementById("choice-lines");
+              const button = document.getElementById("score");
+              for (const text of ["x", "y", "b\\nz\\n\\nq"]) {
+                lines.value = text;
+                button.click();
+              }
+            }"""
+        )
+        page.wait_for_selector("#stop", state="hidden")
+        assert sorted(row[0] for row in shown_rows(page)) == ["b", "q", "z"]
+        page.fill("#choice-lines", "a\nb")
         # Back to fields; many are lines from the start, and the likeliest are shown.
         page.click("#edit-lines")
         assert page.locator("#choice-rows input").count() == 2
@@ -153,27 +183,44 @@ def test_other_models_many_choices_and_chats(open_site: OpenPage, site: str) -> 
         assert page.locator(".bars > li").count() == 100
         page.click("text=Show 32 more")
         names = [f"choice {number}" for number in range(130)]
-        assert shown_rows(page) == expected_rows(choose(site, "It is ", ["a", "b", *names]))
+        assert shown_rows(page) == expected_rows(
+            choose(site, {"prompt": "It is ", "choices": ["a", "b", *names]})
+        )
 
-        # A chat.
-        body = page.evaluate(
-            """async () => {
-              const { EXAMPLE, requestBody } = await import("/page/question.js");
-              return requestBody({ ...EXAMPLE, model: "m", mode: "chat", system: "Be short.",
-                user: "Hi", choices: ["a", "", " b"], norm: "pmi", unconditional: "x",
-                suffix: "eos", boundary: "strict" });
-            }"""
-        )
-        assert body == json.loads(
-            """{"model": "m", "choices": ["a", " b"], "norm": "pmi", "unconditional_prompt": "x",
-            "messages": [{"role": "system", "content": "Be short."},
-                         {"role": "user", "content": "Hi"}],
-            "suffix": {"eos": true}, "boundary": "strict"}"""
-        )
+
+def test_a_chat_with_options(open_site: OpenPage, site: str) -> None:
+    with open_site(site) as page:
+        page.wait_for_selector("#model option >> nth=2", state="attached")
         page.check("text=Chat")
-        assert page.is_visible("#user")
         assert not page.is_visible("#prompt")
         assert not page.is_visible("#blank")
+        page.fill("#system", "Be short.")
+        page.fill("#user", "Is it?")
+        page.click("#options summary")
+        body = {
+            "messages": [
+                {"role": "system", "content": "Be short."},
+                {"role": "user", "content": "Is it?"},
+            ],
+            "choices": ["Yes", "No", "Sometimes"],
+        }
+        page.select_option("#norm", "mean")
+        page.select_option("#suffix", "eos")
+        score(page)
+        answer = choose(site, {**body, "norm": "mean", "suffix": {"eos": True}})
+        assert shown_rows(page) == expected_rows(answer)
+        page.select_option("#norm", "pmi")
+        page.fill("#unconditional", "It")
+        page.select_option("#suffix", "text")
+        page.fill("#suffix-text", "!")
+        page.select_option("#boundary", "strict")
+        page.fill("#system", "")
+        score(page)
+        body |= {"messages": body["messages"][1:], "norm": "pmi", "unconditional_prompt": "It"}
+        answer = choose(site, {**body, "suffix": "!", "boundary": "strict"})
+        # What is scored is the choice with what follows it.
+        assert shown_rows(page) == expected_rows(answer, "!")
+        assert 'ranked by pmi, the gain over "It"' in page.inner_text("#scores")
 
 
 def test_a_link_restores_a_question_and_makes_no_model_work(open_site: OpenPage, site: str) -> None:
@@ -207,29 +254,22 @@ def test_a_link_restores_a_question_and_makes_no_model_work(open_site: OpenPage,
         assert page.input_value("#suffix-text") == "!"
         assert page.inner_text("#status") == "Press Score."
         # Every text survives, and what is damaged or too long is refused.
-        for text in HOSTILE:
-            question = {"prompt": text, "choices": [text.replace("\n", " "), ""], "blank": False}
-            page.evaluate(
-                f"async question => {{ location.hash = await ({LINK_OF})(question); }}", question
-            )
-            page.wait_for_function(
-                "text => document.getElementById('prompt').value === text", arg=text
-            )
-        assert page.evaluate(LINK_OF, {"prompt": "x" * 40_000}) == ""
-        damaged = [
-            "#!",
-            "#bm90IGpzb24",
-            "#W10",
-            "#eyJwcm9tcHQiOjF9",
-            "#eyJvdGhlciI6MX0",
-            "#" + "A" * 40_000,
+        questions = [
+            {"prompt": text, "choices": [text.replace("\n", " "), ""], "blank": False}
+            for text in HOSTILE
         ]
-        for hash_ in damaged:
-            page.evaluate("hash => { location.hash = hash; }", hash_)
-            page.wait_for_function(
-                "() => document.getElementById('prompt').value.startsWith('Question')"
-            )
-            assert "the form shows an example" in page.inner_text("#error")
+        damaged = ["#!", "#bm90IGpzb24", "#W10", "#eyJwcm9tcHQiOjF9", "#eyJvdGhlciI6MX0"]
+        restored, errors, unlinked = page.evaluate(
+            LINKS, [questions, [*damaged, "#" + "A" * 40_000], {"prompt": "x" * 40_000}]
+        )
+        for question, found in zip(questions, restored, strict=True):
+            assert {name: found[name] for name in question} == question
+        assert all("the form shows an example" in error for error in errors)
+        assert unlinked == ""
+        page.evaluate("hash => { location.hash = hash; }", damaged[1])
+        page.wait_for_selector("#error:not([hidden])")
+        assert "The link is damaged" in page.inner_text("#error")
+        assert page.input_value("#prompt").startswith("Question: ")
         assert not any("choose" in call for call in calls)
 
 
@@ -281,9 +321,7 @@ def test_errors_and_hostile_texts_are_only_text(open_site: OpenPage, site: str) 
         page.wait_for_selector("#model option >> nth=2", state="attached")
         assert HOSTILE[1] in page.locator("#model option").all_inner_texts()
         question = {"model": HOSTILE[1], "prompt": "".join(shown), "choices": shown, "blank": False}
-        page.evaluate(
-            f"async question => {{ location.hash = await ({LINK_OF})(question); }}", question
-        )
+        page.evaluate(FOLLOW, question)
         page.wait_for_selector("#form-note >> text=⟨RIGHT-TO-LEFT OVERRIDE⟩")
         page.focus("#prompt")
         score(page)
@@ -298,7 +336,7 @@ def test_errors_and_hostile_texts_are_only_text(open_site: OpenPage, site: str) 
         check_widths_and_colors(page, is_short=True)
         # Errors: of the server, and of the form.
         page.evaluate(
-            f"async question => {{ location.hash = await ({LINK_OF})(question); }}",
+            FOLLOW,
             {"model": HOSTILE[0] + HOSTILE[4]},
         )
         page.wait_for_function(

@@ -101,13 +101,20 @@ class App {
       this.cancel();
       this.keep(question, result);
       this.show(result);
-      document.getElementById("result").scrollIntoView({ block: "nearest" });
+      this.scrollToResult();
     } catch (error) {
       if (this.running !== run) return;
       this.cancel();
       this.showNoResult("No result.");
+      this.scrollToResult();
       this.explain(error);
     }
+  }
+
+  // On a phone, the result is below the form.
+  scrollToResult() {
+    const block = matchMedia("(max-width: 900px)").matches ? "start" : "nearest";
+    document.getElementById("result-title").scrollIntoView({ block });
   }
 
   async askFor(question, signal) {

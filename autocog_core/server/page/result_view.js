@@ -80,11 +80,11 @@ function makeText(score, texts) {
 }
 
 function makeTokens(score, texts) {
-  const headers = [["token", "text mono"], ["id", "number"], ["prob", "number"],
+  const headers = [["token", "text"], ["id", "number"], ["prob", "number"],
     ["logprob", "number"]];
   return makeTable("Tokens", headers, score.token_logprobs.map((logprob, at) => {
     const text = texts?.[at] === "" ? "part of a character" : texts ? JSON.stringify(texts[at]) : "";
-    return [makeElement("span", { class: `token token-${tokenLevel(logprob)}` }, text),
+    return [makeElement("span", { class: `mono token token-${tokenLevel(logprob)}` }, text),
       at < score.tokens.length ? String(score.tokens[at]) : "",
       probText(logprob === null ? 0 : Math.exp(logprob)), logprobText(logprob)];
   }));
@@ -94,7 +94,12 @@ function notes(answer) {
   const evaluated = answer.tokens_evaluated === null || answer.tokens_evaluated === undefined
     ? "" : `, ${answer.tokens_evaluated} tokens evaluated`;
   const all = [`entropy ${answer.entropy.toFixed(3)} nats, margin ${answer.margin.toFixed(4)}, ` +
-    `norm ${visible(answer.norm)}${evaluated}`];
+    `boundary ${visible(answer.boundary)}${evaluated}`];
+  if (answer.norm !== "sum") {
+    const other = answer.unconditional_prompt;
+    const gain = other === undefined ? "" : `, the gain over ${other ? quoted(other) : "BOS alone"}`;
+    all.push(`ranked by ${visible(answer.norm)}${gain}`);
+  }
   if (answer.boundary === "healed") {
     all.push(`healed: the end of the prompt, ${quoted(answer.healed_text)}, is scored with the ` +
       "choices");

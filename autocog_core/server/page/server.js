@@ -53,8 +53,7 @@ export async function ask(path, body, signal) {
   const text = await response.text();
   const answer = parse(text);
   if (response.ok && answer !== undefined) return answer;
-  const isKeyError = response.status === 401 || response.status === 403;
-  throw new ServerError(describe(response.status, answer, text), isKeyError);
+  throw new ServerError(describe(response.status, answer, text), response.status === 401);
 }
 
 function parse(text) {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from autocog_core.server.autocog_api.body import ModelBody
+from autocog_core.server.autocog_api.prompts import TokenId
 from autocog_core.server.request_calls import Calls
 from autocog_core.types.token_texts import bytes_of_tokens
 
@@ -17,27 +18,21 @@ router = APIRouter(tags=["tokens"])
 MAX_TOKENS = 100_000
 
 
-class TokenBytesBody(BaseModel):
-    """Tokens of a model.
+class TokenBytesBody(ModelBody):
+    """Tokens of a model."""
 
-    :ivar model: its name; the default model without one.
-    :ivar tokens: the ids of the tokens, in any order.
-    """
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [72, 105]}]})
 
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = None
-    tokens: Annotated[list[int], Field(max_length=MAX_TOKENS)]
+    tokens: list[TokenId] = Field(max_length=MAX_TOKENS, description="Their ids, in any order.")
 
 
 class TokenBytes(BaseModel):
-    """The bytes of tokens.
+    """The bytes of tokens."""
 
-    :ivar token_bytes: by the id of a token, its bytes in hexadecimal, as trees have them. Empty if
-        the model has no tokenizer.
-    """
-
-    token_bytes: dict[str, str]
+    token_bytes: dict[str, str] = Field(
+        description="By the id of a token, its bytes in hexadecimal, as in trees. Empty if the "
+        "model has no tokenizer."
+    )
 
 
 @router.post("/v1/token_bytes")
