@@ -197,7 +197,7 @@ def test_a_chat_with_options(open_site: OpenPage, site: str) -> None:
         page.fill("#system", "Be short.")
         page.fill("#user", "Is it?")
         page.click("#options summary")
-        body = {
+        body: dict[str, Any] = {
             "messages": [
                 {"role": "system", "content": "Be short."},
                 {"role": "user", "content": "Is it?"},
@@ -287,12 +287,12 @@ def test_a_key_is_asked_for_and_kept_by_the_tab_alone_and_a_server_may_be_gone(
 
 def give_keys(page: Any) -> None:
     page.wait_for_selector("#key", state="visible")
-    assert "401" in page.inner_text("#error")
+    assert "Error 401: the server wants a key" in page.inner_text("#error")
     assert page.evaluate("document.activeElement.id") == "key"
     check_widths_and_colors(page, is_short=True)
     page.keyboard.type("not-the-key")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#error:not([hidden])")
+    page.wait_for_selector("text=the server refuses this key")
     page.fill("#key", "no header ⟨⟩")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=no header may hold")

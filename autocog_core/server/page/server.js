@@ -53,7 +53,12 @@ export async function ask(path, body, signal) {
   const text = await response.text();
   const answer = parse(text);
   if (response.ok && answer !== undefined) return answer;
-  throw new ServerError(describe(response.status, answer, text), response.status === 401);
+  if (response.status === 401) {
+    // The answer speaks of headers, to programs.
+    const wish = key ? "refuses this key: write another one" : "wants a key: write it";
+    throw new ServerError(`Error 401: the server ${wish} into the field "Key of this server".`, true);
+  }
+  throw new ServerError(describe(response.status, answer, text));
 }
 
 function parse(text) {
