@@ -18,6 +18,7 @@ from autocog_core.dataset.output_format import FormatName
 from autocog_core.dataset.output_row import OutputRow
 from autocog_core.dataset.progress import Progress
 from autocog_core.dataset.row_source import RowSource
+from autocog_core.dataset.run_identity import ROWS_KEY, add_to_identity_file
 from autocog_core.dataset.run_plan import RunPlan
 from autocog_core.dataset.run_sessions import record_session
 from autocog_core.dataset.shard import WHOLE, Shard
@@ -146,6 +147,8 @@ def _write_rows(
     resumed = file.rows - len(file.retryable_rows)
     rows_so_far = SummaryBuilder(run.gold_field)
     total = max(file.rows, source.count_rows(limit))
+    # An interrupted run is then known as such.
+    add_to_identity_file(file.path, {ROWS_KEY: total})
     on_progress(Progress(done=resumed, resumed=resumed, total=total, errors=0))
     meter = run.start_usage_meter()
     with (

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Self
 
 from autocog_core.dataset.output_format import JOURNAL_SUFFIX
 from autocog_core.dataset.output_row import OutputRow, read_output_row
-from autocog_core.dataset.run_identity import identity_path, read_identity, read_shard
+from autocog_core.dataset.run_identity import ROWS_KEY, identity_path, read_identity, read_shard
 from autocog_core.dataset.table_fields import TableField
 from autocog_core.errors import InputError
 
@@ -53,6 +53,12 @@ class Journal:
         except InputError:
             self._stream.close()
             raise
+
+    @property
+    def planned_rows(self) -> int:
+        """How many rows it has at the end of its last run; 0 if that is not known."""
+        rows = self.identity.get(ROWS_KEY)
+        return rows if type(rows) is int else 0
 
     def __enter__(self) -> Self:
         return self

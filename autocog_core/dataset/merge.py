@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from autocog_core.dataset.file_writing import unwritable
 from autocog_core.dataset.journal import Journal
 from autocog_core.dataset.output_format import FormatName, OutputFormat, journal_path
 from autocog_core.dataset.run_identity import (
+    ROWS_KEY,
     SHARD_KEY,
     add_to_identity_file,
     describe_differences,
@@ -22,11 +24,13 @@ from autocog_core.dataset.run_identity import (
 from autocog_core.dataset.run_sessions import SESSIONS, sessions_of
 from autocog_core.dataset.summary import Summary, summarize
 from autocog_core.dataset.table_columns import TableOptions
-from autocog_core.errors import InputError, shorten
+from autocog_core.errors import InputError
 from autocog_core.files import write_atomically
 
 #: How many missing rows a message names.
 _NAMED_ROWS = 5
+#: How many missing shards.
+_NAMED_SHARDS = 10
 
 
 def merge_shards(
@@ -75,7 +79,9 @@ def merge_shards(
                     # Not before all rows are read: an earlier output stays until then.
                     destination.remove()
                     write_identity(destination.journal, identity, table)
-                    add_to_identity_file(destination.journal, {SESSIONS: sessions})
+                    add_to_identity_file(
+                        destination.journal, {SESSIONS: sessions, ROWS_KEY: rows}
+                    )
             except OSError as error:
                 raise unwritable(destination.journal, error) from error
             gold_field = shards[0].gold_field
@@ -120,13 +126,14 @@ def _in_order(journals: Sequence[Journal]) -> list[Journal]:
         if other is not journal:
             message = f"is shard {shard}, and so is {other.path}"
             raise InputError(message, where=str(journal.path), hint="name each shard once")
-    missing = [
-        f"{number}/{first.count}" for number in range(1, first.count + 1) if number not in by_number
-    ]
-    if missing:
-        some = "shard" if len(missing) == 1 else "shards"
+    number_missing = first.count - len(by_number)
+    if number_missing:
+        numbers = (number for number in range(1, first.count + 1) if number not in by_number)
+        missing = [f"{number}/{first.count}" for number in islice(numbers, _NAMED_SHARDS)]
+        dots = " ..." if number_missing > len(missing) else ""
+        some = "shard" if number_missing == 1 else "shards"
         raise InputError(
-            f"{some} {shorten(', '.join(missing), 80)} missing",
+            f"{some} {', '.join(missing)}{dots} missing",
             where="merge",
             hint=f"name the output of each, or run it: autocog run ... --shard {missing[0]}",
         )
@@ -149,14 +156,15 @@ def _require_one_run(shards: Sequence[Journal], identities: Sequence[Mapping[str
 def _without_shard(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the identities of all shards have in common."""
     source = {name: value for name, value in identity["input"].items() if name != SHARD_KEY}
-    common = {name: value for name, value in identity.items() if name != SESSIONS}
+    common = {name: value for name, value in identity.items() if name not in (SESSIONS, ROWS_KEY)}
     return {**common, "input": source}
 
 
 def _count_rows(shards: Sequence[Journal]) -> int:
     """Return the number of rows of all shards.
 
-    :raises InputError: if a shard lacks rows that others show to exist.
+    :raises InputError: if a shard lacks rows that its own run did not reach, or that others show to
+        exist.
     """
     counts = [sum(1 for line in journal.lines()) for journal in shards]
     rows = max(
@@ -165,12 +173,13 @@ def _count_rows(shards: Sequence[Journal]) -> int:
     )
     for journal, count in zip(shards, counts, strict=True):
         shard = journal.shard
-        lacking = shard.size(rows) - count
-        if lacking:
+        size = max(shard.size(rows), journal.planned_rows)
+        lacking = size - count
+        if lacking > 0:
             named = [str(shard.row(count + more)) for more in range(min(lacking, _NAMED_ROWS))]
             dots = " ..." if lacking > len(named) else ""
             raise InputError(
-                f"shard {shard} lacks {lacking:,} of {shard.size(rows):,} rows: "
+                f"shard {shard} lacks {lacking:,} of {size:,} rows: "
                 f"{', '.join(named)}{dots}",
                 where=str(journal.path),
                 hint=f"repeat its run to the end: autocog run ... --shard {shard}",
@@ -182,4 +191,9 @@ def _take_turns(shards: Sequence[Journal], rows: int) -> Iterator[bytes]:
     """Yield the lines of all rows in order: one of each shard in turn."""
     lines = [journal.checked_lines() for journal in shards]
     for row in range(rows):
-        yield next(lines[row % len(lines)])
+        number = row % len(lines)
+        line = next(lines[number], None)
+        if line is None:
+            where = str(shards[number].path)
+            raise InputError(f"has lost row {row}: the file was changed", where=where)
+        yield line

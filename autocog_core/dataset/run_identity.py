@@ -16,6 +16,8 @@ FORMAT = 1
 OVERWRITE_HINT = "name another output file, or replace this one with --overwrite"
 #: The shard, in the identity of the input.
 SHARD_KEY = "shard"
+#: How many rows the output has at the end of its last run; it is no part of the identity.
+ROWS_KEY = "rows"
 _DIGEST_LENGTH = 64
 
 #: Everything that determines a run's rows, as JSON values by name.

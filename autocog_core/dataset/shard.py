@@ -8,7 +8,7 @@ from typing import Self
 
 from autocog_core.errors import InputError
 
-_TEXT = re.compile(r"(\d{1,9})/(\d{1,9})")
+_TEXT = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Shard:
     count: int = 1
 
     def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"{self.number}/{self.count}: there is at least one shard")
         if not 1 <= self.number <= self.count:
             raise ValueError(f"{self.number}/{self.count}: the shards are 1 to {self.count}")
 

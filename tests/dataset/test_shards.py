@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from autocog_core import Automaton, InputError
-from autocog_core.dataset import Run, Shard, merge_shards, run_file
+from autocog_core.dataset import Run, Shard, merge, merge_shards, run_file
 from autocog_core.dataset.expected import Gold
+from autocog_core.dataset.journal import Journal
 from autocog_core.dataset.run_identity import identity_path
 from tests.support.small_backends import random_model
 
@@ -117,7 +118,7 @@ def test_each_shard_removes_only_its_own_trees(run: Run, source: Path, tmp_path:
     assert {int(name[:6]) for name in before - after} == set(range(4, ROWS, 2)) - {6}
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/4/2", ""])
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "0/0", "-1/4", "1/4/2", "١/٤", ""])
 def test_what_names_no_shard_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--shard"):
         Shard.parse(text)
@@ -160,6 +161,36 @@ class TestRefusedMerges:
         message = "shard 2/4 lacks 2 of 6 rows: 17, 21; .*--shard 2/4"
         with pytest.raises(InputError, match=message):
             merge_shards(outputs, merged)
+
+    def test_shards_that_were_interrupted_after_equally_many_rows(
+        self, run: Run, source: Path, tmp_path: Path, merged: Path
+    ) -> None:
+        for number in range(1, SHARDS + 1):
+            with pytest.raises(Killed):
+                run_shard(run, source, tmp_path, number, kill_after=3)
+        outputs = [tmp_path / f"{number}.jsonl" for number in range(1, SHARDS + 1)]
+        with pytest.raises(InputError, match=r"shard 1/4 lacks 3 of 6 rows: 12, 16, 20; "):
+            merge_shards(outputs, merged)
+
+    def test_a_shard_that_is_cut_while_it_is_read(
+        self, outputs: list[Path], merged: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def count_and_cut(shards: Sequence[Journal]) -> int:
+            outputs[2].write_bytes(outputs[2].read_bytes().partition(b"\n")[0] + b"\n")
+            return ROWS
+
+        monkeypatch.setattr(merge, "_count_rows", count_and_cut)
+        with pytest.raises(InputError, match=r"3\.jsonl: has lost row 6: the file was changed"):
+            merge_shards(outputs, merged)
+
+    def test_one_of_very_many_shards(
+        self, run: Run, source: Path, tmp_path: Path, merged: Path
+    ) -> None:
+        output = tmp_path / "one.jsonl"
+        run_file(run, source, output, shard=Shard(7, 10**9 - 1))
+        missing = r"shards 1/999999999, 2/999999999, .*\.\.\. missing"
+        with pytest.raises(InputError, match=missing):
+            merge_shards([output], merged)
 
     def test_the_output_of_a_whole_run(
         self, run: Run, source: Path, outputs: list[Path], merged: Path, tmp_path: Path
