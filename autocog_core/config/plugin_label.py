@@ -8,6 +8,7 @@ from typing import Any
 from autocog_core.config.plugins import (
     BACKENDS,
     COMMANDS,
+    RUNNERS,
     WRAPPERS,
     InstalledPlugin,
     installed_plugins,
@@ -22,7 +23,7 @@ def label_of_plugin(plugin: object) -> str:
 
     Without a distribution, such as in a notebook, the module stands for it.
 
-    :param plugin: a backend or a wrapper.
+    :param plugin: a backend, a wrapper or a runner.
     """
     return _label_of_class(plugin if isinstance(plugin, type) else type(plugin))
 
@@ -62,7 +63,7 @@ def find_plugin_of_module(module: str) -> InstalledPlugin | None:
     :param module: the module's full name.
     """
     package = module.partition(".")[0]
-    for group in (BACKENDS, WRAPPERS, COMMANDS):
+    for group in (BACKENDS, WRAPPERS, COMMANDS, RUNNERS):
         for plugin in installed_plugins(group):
             if plugin.target.partition(":")[0].partition(".")[0] == package:
                 return plugin

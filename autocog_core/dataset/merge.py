@@ -79,9 +79,7 @@ def merge_shards(
                     # Not before all rows are read: an earlier output stays until then.
                     destination.remove()
                     write_identity(destination.journal, identity, table)
-                    add_to_identity_file(
-                        destination.journal, {SESSIONS: sessions, ROWS_KEY: rows}
-                    )
+                    add_to_identity_file(destination.journal, {SESSIONS: sessions, ROWS_KEY: rows})
             except OSError as error:
                 raise unwritable(destination.journal, error) from error
             gold_field = shards[0].gold_field
@@ -179,8 +177,7 @@ def _count_rows(shards: Sequence[Journal]) -> int:
             named = [str(shard.row(count + more)) for more in range(min(lacking, _NAMED_ROWS))]
             dots = " ..." if lacking > len(named) else ""
             raise InputError(
-                f"shard {shard} lacks {lacking:,} of {size:,} rows: "
-                f"{', '.join(named)}{dots}",
+                f"shard {shard} lacks {lacking:,} of {size:,} rows: {', '.join(named)}{dots}",
                 where=str(journal.path),
                 hint=f"repeat its run to the end: autocog run ... --shard {shard}",
             )

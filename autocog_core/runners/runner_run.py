@@ -64,6 +64,7 @@ class RunnerRun(RunPlan):
         start = time.perf_counter()
         report = self.runner.start(self._job())
         try:
+            self._require_type(report, WorkerReport, "`start` returned", "a WorkerReport")
             _require_versions(report, {"autocog-core": __version__})
         except BaseException:
             self.runner.stop()
@@ -110,8 +111,11 @@ class RunnerRun(RunPlan):
                 yield row
 
         batches = make_batches(keep(rows), self._report.rows_at_once)
-        with closing(_generator(self.runner.run(batches))) as results:
+        found = self.runner.run(batches)
+        self._require_type(found, Iterable, "`run` returned", "an iterator")
+        with closing(_generator(found)) as results:
             for batch in results:
+                self._require_type(batch, WorkedBatch, "`run` yielded", "a WorkedBatch")
                 self._accept(batch)
                 for worked in batch.rows:
                     self._require_next(waiting.popleft() if waiting else None, worked)
@@ -160,11 +164,14 @@ class RunnerRun(RunPlan):
         expected = "no row" if row is None else f"row {row.index}"
         found = "no row" if worked is None else f"row {worked.output_row['row']}"
         if found != expected:
-            raise ContractError(
-                f"returned {found} in place of {expected}",
-                where=label_of_plugin(self.runner),
-                hint=AUTHOR_HINT,
-            )
+            raise self._broken(f"returned {found} in place of {expected}")
+
+    def _require_type(self, answer: object, kind: type, what: str, wanted: str) -> None:
+        if not isinstance(answer, kind):
+            raise self._broken(f"{what} {type(answer).__name__} in place of {wanted}")
+
+    def _broken(self, problem: str) -> ContractError:
+        return ContractError(problem, where=label_of_plugin(self.runner), hint=AUTHOR_HINT)
 
 
 class _Meter:

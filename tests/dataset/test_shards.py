@@ -118,7 +118,9 @@ def test_each_shard_removes_only_its_own_trees(run: Run, source: Path, tmp_path:
     assert {int(name[:6]) for name in before - after} == set(range(4, ROWS, 2)) - {6}
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "a/b", "1/0", "0/0", "-1/4", "1/4/2", "١/٤", ""])
+@pytest.mark.parametrize(
+    "text", ["0/4", "5/4", "1", "a/b", "1/0", "0/0", "-1/4", "1/4/2", "١/٤", ""]
+)
 def test_what_names_no_shard_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="--shard"):
         Shard.parse(text)
