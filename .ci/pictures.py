@@ -142,6 +142,7 @@ def draw_server_page(folder: Path, name: str, prompt: str, choices: Sequence[str
         page.click("#edit-lines")
         page.click("#score")
         page.click(".bars .best summary")
+        page.wait_for_selector(".bars .best tbody")
         page.mouse.move(0, 0)
         page.evaluate("document.activeElement.blur()")
         page.screenshot(path=IMAGES / name, full_page=True)

@@ -116,6 +116,7 @@ def test_a_reader_types_choices_and_sees_what_the_server_answers(
         # The tokens of a choice.
         best = answer["scores"][answer["index"]]
         page.click(".bars .best summary")
+        page.wait_for_selector(".bars .best tbody")
         cells = page.locator(".bars .best tbody tr").all_inner_texts()
         numbers = [cell.split("\t")[1:] for cell in cells]
         assert [(token, logprob) for token, _, logprob in numbers] == [
@@ -246,6 +247,12 @@ def test_a_link_restores_a_question_and_makes_no_model_work(open_site: OpenPage,
         assert page.locator(".bars").count() == 0
         page.go_forward()
         assert shown_rows(page) == first_rows
+        # A question that is too long for a link has none.
+        page.fill("#prompt", "x" * 40_000)
+        assert not page.is_visible("#link")
+        score(page)
+        assert page.url == f"{site}/"
+        assert len(shown_rows(page)) == 3
     with open_site(link) as page:
         calls = []
         page.on("request", lambda request: calls.append(request.url))
@@ -326,6 +333,7 @@ def test_errors_and_hostile_texts_are_only_text(open_site: OpenPage, site: str) 
         page.focus("#prompt")
         score(page)
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        page.wait_for_selector(".bars li:last-child tbody")
         text = page.inner_text("main")
         assert page.locator(".bars > li").count() == len(shown)
         for part in shown:

@@ -132,7 +132,11 @@ class App {
   // Makes the question the page's link, so that "back" shows the question before it.
   keep(question, result) {
     const link = linkOf(question);
-    if (!link) return;
+    if (!link) {
+      // The page's link must not be that of another question.
+      if (location.hash) history.pushState(null, "", location.pathname + location.search);
+      return;
+    }
     if (link !== (location.hash || "#")) history.pushState(null, "", link);
     this.results.set(location.hash, result);
     if (this.results.size > MAX_RESULTS) this.results.delete(this.results.keys().next().value);

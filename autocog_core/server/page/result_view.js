@@ -6,7 +6,9 @@ import {
 } from "./explorer_parts.js";
 import { quoted, tokenTexts, visible } from "./texts.js";
 
+// Choices that are shown at once, and by each press of the button below them.
 const MAX_SHOWN = 100;
+const MAX_MORE = 1000;
 const SCORE_FIELDS = {
   sum: "exclusive_logprob", mean: "mean_logprob", per_byte: "logprob_per_byte", pmi: "pmi",
 };
@@ -17,18 +19,19 @@ export function showResult(answer, tokenBytes, promptText) {
   // Stable: of equally likely ones, the first. The best one may share its rounded number.
   order.sort((a, b) => b.isBest - a.isBest || b.prob - a.prob);
   const list = makeElement("ol", { class: "bars" });
-  const addRows = (count) => list.append(...order.slice(list.children.length,
-    list.children.length + count).map((score) => makeRow(score, answer, tokenBytes)));
+  const more = makeButton("", () => addRows(MAX_MORE));
+  const addRows = (count) => {
+    const start = list.children.length;
+    list.append(...order.slice(start, start + count).map(
+      (score) => makeRow(score, answer, tokenBytes)));
+    const hidden = order.length - list.children.length;
+    more.textContent = `Show ${Math.min(hidden, MAX_MORE).toLocaleString("en")} more`;
+    more.hidden = hidden === 0;
+  };
   addRows(MAX_SHOWN);
-  const hidden = order.length - MAX_SHOWN;
-  const more = hidden > 0 ? makeButton(`Show ${hidden.toLocaleString("en")} more`, () => {
-    addRows(hidden);
-    more.remove();
-  }) : null;
-  document.getElementById("scores").replaceChildren(...[list, more,
+  document.getElementById("scores").replaceChildren(list, more,
     ...notes(answer).map((text) => makeElement("p", { class: "dim" }, text)),
-    ...warnings(answer).map((text) => makeElement("p", { class: "warning" }, text)),
-  ].filter(Boolean));
+    ...warnings(answer).map((text) => makeElement("p", { class: "warning" }, text)));
   showTree(choiceTree(answer, promptText, tokenBytes));
 }
 
@@ -62,9 +65,11 @@ function makeRow(score, answer, tokenBytes) {
   }
   if (!hasNumbers) return row;
   const count = score.token_logprobs.length;
-  row.append(makeElement("details", {},
-    makeElement("summary", {}, `${facts.join(" · ")} · ${count} token${count === 1 ? "" : "s"}`),
-    makeTokens(score, texts)));
+  const details = makeElement("details", {},
+    makeElement("summary", {}, `${facts.join(" · ")} · ${count} token${count === 1 ? "" : "s"}`));
+  // Thousands of tables take a browser a minute: each is made when it is opened.
+  details.addEventListener("toggle", () => details.append(makeTokens(score, texts)), { once: true });
+  row.append(details);
   return row;
 }
 
