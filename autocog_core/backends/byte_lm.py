@@ -84,6 +84,7 @@ class ByteLM(ChoiceLM):
             special_tokens=vocabulary.special_tokens,
             splits_at_word_boundaries=respects_word_boundaries(vocabulary.surfaces),
             tolerance=1e-6,
+            isolates=True,
             details={"vocabulary": self.options.vocabulary, "bos_text": BOS_TEXT},
             compute_fingerprint=lambda: digest,
         )

@@ -42,6 +42,7 @@ def check_describe(info: Any, hooks: Collection[str]) -> None:
     for name in ("max_concurrency", "nodes_per_step"):
         value = getattr(info, name)
         require(is_count(value, 1), f"{name} is {value!r}, not a whole number above 0")
+    require(isinstance(info.isolates, bool), f"isolates is {info.isolates!r}, not a bool")
     tolerance = info.tolerance
     is_number = isinstance(tolerance, float | int) and 0 <= tolerance < math.inf
     require(is_number, f"tolerance is {tolerance!r}, not a number of nats")

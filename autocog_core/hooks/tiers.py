@@ -56,7 +56,7 @@ TIERS = (
             *("boundary", "choice_tokens_spell_choice", "chain_rule", "choice_order_is_kept"),
             *("choice_batches_match", "probabilities_sum_to_one", "prefix_choices"),
             *("long_choices", "best_choices_match", "two_models", "repeated_choices_match"),
-            *("threads", "two_models_of_one_engine"),
+            *("isolated_choices_match", "threads", "two_models_of_one_engine"),
         ),
     ),
     Tier(

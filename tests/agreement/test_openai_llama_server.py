@@ -50,6 +50,7 @@ LONG = {
         "two_models",
         "cache_is_transparent",
         "repeated_choices_match",
+        "isolated_choices_match",
     ),
     *(
         "new_model_same_rows",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tests.mutants.correct_models import CorrectLM
+from autocog_core import TreeQuery, TreeScores
+from tests.mutants.correct_models import CorrectLM, CorrectTreeLM
 
 
 class RandomWeights(CorrectLM):
@@ -55,6 +57,27 @@ class StaleCache(CorrectLM):
             row = super().greedy_impl(tokens)
             self.cached = (tuple(tokens), row)
         return row
+
+
+class HistoryInLastBits(CorrectTreeLM):
+    """Says that it isolates, and rounds with every call another way."""
+
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        self.calls = self.__dict__.get("calls", 0) + 1
+        return [
+            replace(scores, values=scores.values - 1e-9 * self.calls)
+            for scores in super().greedy_tree_impl(queries)
+        ]
+
+
+class CompanyInLastBits(CorrectTreeLM):
+    """Says that it isolates, and rounds with more queries another way."""
+
+    def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
+        return [
+            replace(scores, values=scores.values - 1e-9 * len(queries))
+            for scores in super().greedy_tree_impl(queries)
+        ]
 
 
 class SharedState(CorrectLM):

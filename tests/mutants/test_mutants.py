@@ -190,6 +190,8 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     ),
     # State
     (memory.StaleCache, "cache_is_transparent repeated_choices_match", "cut it back"),
+    (memory.HistoryInLastBits, "isolated_choices_match", "info.isolates"),
+    (memory.CompanyInLastBits, "isolated_choices_match", "another query"),
     (memory.SharedState, "two_models", "class attribute"),
     (memory.RandomWeights, "two_models new_model_same_rows", "random with every load"),
     (memory.SharedEngine, "two_models", "`close_impl` frees an engine"),

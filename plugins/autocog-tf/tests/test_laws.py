@@ -35,6 +35,7 @@ STATE_LAWS = {
         "tree_batches_match",
     ),
     *("chain_rule", "choice_order_is_kept", "choice_batches_match", "repeated_choices_match"),
+    "isolated_choices_match",
     *("greedy_completion_is_scored", "sampled_alternatives"),
 }
 #: Laws about text and tokens.

@@ -66,6 +66,8 @@ class TfEngine:
     :ivar config: the config of the model's text part.
     :ivar selection: the evaluator that computes all rows, and how it was selected.
     :ivar tolerance: see `BackendInfo.tolerance`.
+    :ivar isolates: whether isolated queries are evaluated one by one, each from an empty cache. In
+        float32, no call changes a number by more than `tolerance` anyway.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class TfEngine:
         )
         self._warn_of_tokens_without_rows()
         self.tolerance = TOLERANCE.get(model.dtype, TOLERANCE[torch.bfloat16])
+        is_quantized = getattr(model.config, "quantization_config", None) is not None
+        self.isolates = model.dtype != torch.float32 or is_quantized
         # Rows of logits are cached too: at most a quarter of the bytes.
         self._row_bytes = self.config.vocab_size * torch.float32.itemsize
         self._logits_cache: LogitsCache[torch.Tensor] = LogitsCache(
@@ -106,13 +110,36 @@ class TfEngine:
 
     def score_trees(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         """Return the scores of each query; shared prefixes are evaluated once."""
+        if not self.isolates:
+            return self._score_together(queries)
+        together = [query for query in queries if query.isolated_start is None]
+        answers = iter(self._score_together(together) if together else ())
+        return [
+            next(answers) if query.isolated_start is None else self._score_alone(query)
+            for query in queries
+        ]
 
+    def _score_together(self, queries: Sequence[TreeQuery]) -> list[TreeScores]:
         def attempt() -> list[TreeScores]:
             collector = TorchScoreCollector(queries)
             self._logits_cache.answer(collector, self.selection.evaluator.evaluate)
             return collector.scores()
 
         return self._run(attempt)
+
+    def _score_alone(self, query: TreeQuery) -> TreeScores:
+        """Return the scores of an isolated query, from an empty cache; nothing of it is kept."""
+
+        def attempt() -> TreeScores:
+            self.selection.evaluator.clear()
+            collector = TorchScoreCollector([query])
+            self.selection.evaluator.evaluate(collector.forest, collector.add)
+            return collector.scores()[0]
+
+        try:
+            return self._run(attempt)
+        finally:
+            self.selection.evaluator.clear()
 
     def row(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the log-probability of every token after `tokens`, float32 (V,)."""
@@ -159,6 +186,7 @@ class TfEngine:
             tolerance=self.tolerance,
             max_concurrency=1,
             nodes_per_step=NODES_PER_STEP.get(self.forward.device.type, DEFAULT_NODES_PER_STEP),
+            isolates=self.isolates,
             details=details,
             compute_fingerprint=_fingerprint_later(weakref.ref(self)),
         )
