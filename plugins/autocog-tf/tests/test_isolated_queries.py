@@ -21,7 +21,7 @@ def text(drawn: random.Random, most: int) -> str:
     return " ".join(drawn.choices(WORDS, k=drawn.randint(1, most)))
 
 
-@pytest.mark.parametrize("architecture", ["llama", "mamba"])
+@pytest.mark.parametrize("architecture", ["llama", pytest.param("mamba", marks=pytest.mark.soak)])
 def test_other_calls_change_no_isolated_choice(architecture: str) -> None:
     engine = TfEngine(tiny_model(architecture).to(torch.bfloat16), byte_level_tokenizer())
     model = Model(TfLM(engine=engine))
