@@ -218,6 +218,16 @@ def test_after_a_failed_decode_the_numbers_are_the_same(
         assert calls.ask([asked]) == [first]
 
 
+@pytest.mark.parametrize("start", [-1, 3, 100])
+@pytest.mark.parametrize("native", [True], ids=["native"], indirect=True)
+def test_the_extension_refuses_a_start_that_is_not_before_the_end(
+    make_llama: Any, native: bool, start: int
+) -> None:
+    session = make_llama().engine.session
+    with pytest.raises(EngineError, match="isolated_start is not below the length of the prefix"):
+        session.score_isolated(query([1, 2, 3], [[4, 5]], isolated_start=start))
+
+
 @pytest.fixture(scope="module")
 def smol_model() -> Iterator[Model]:
     """SmolLM2, Q4_1, with its prefix cache."""
