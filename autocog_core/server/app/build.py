@@ -42,9 +42,9 @@ def create_app(
     :param config: the settings.
     :param keys: the keys of clients; with none, every request is answered.
     :param hosts: the names by which clients may call the server; empty for any.
-    :raises ConfigError: if the folder of programs cannot be read.
+    :raises ConfigError: if the folder of programs cannot be read; for a template that is not valid,
+        or of a model that is not served.
     :raises InputError: for a program with errors.
-    :raises ConfigError: for a template that is not valid, or of a model that is not served.
     """
     config = config or ServerConfig()
     templates = ServedTemplates.read(config.templates, models.names)
