@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.lib.decisions_tool_runner import DecisionsToolRunner
 from typesafe_sdk import AsyncTypeSafeClient, Choice, Noul, Score, TypeSafeClient
 
 from tests.support.served import server_in_thread
@@ -66,3 +67,23 @@ def test_openai_reads_all_answers(url: str) -> None:
         assert [entry.label for entry in score.probabilities] == ["low", "high"]
         assert result.answers == decision.answers
         assert result.model_extra["x_method"] == "letter"
+
+
+def test_the_tool_runner_of_openai_works(url: str) -> None:
+    looked: list[str] = []
+
+    def candidates(observation: Any) -> list[Any]:
+        done = {"id": "done", "description": "All is seen.", "done": True}
+        look = {"id": "look", "description": "Look.", "execute": lambda: looked.append("once")}
+        return [done] if looked else [look, done]
+
+    runner = DecisionsToolRunner(observe=lambda: f"seen: {looked}", candidates=candidates)
+    with OpenAI(api_key="sk-test", base_url=f"{url}/v1") as client:
+        result = runner.run(client, {"model": "random", "input": "Look once."})
+
+    (decision,) = result["decisions"]
+    (answer,) = decision.answers
+    assert result["status"] == "unverified"
+    assert result["completed_candidate_ids"] == (["look"] if looked else [])
+    assert answer.type == "choice"
+    assert answer.choice == ("look" if looked else "done")

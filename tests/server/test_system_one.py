@@ -150,7 +150,9 @@ def test_one_option_and_one_level_are_certain(client: TestClient) -> None:
 
 
 def test_hundreds_of_questions_and_255_options_are_one_request(client: TestClient) -> None:
-    questions = {f"q{n}": {"type": "noul", "instructions": f"Number {n}?"} for n in range(400)}
+    questions: dict[str, Any] = {
+        f"q{n}": {"type": "noul", "instructions": f"Number {n}?"} for n in range(400)
+    }
     questions["many"] = {"type": "choice", "criteria": {f"Queue {n}": None for n in range(255)}}
     whole = ask(client, body={"x_isolate": True}, **questions)
 
