@@ -41,3 +41,14 @@ def test_on_smollm2_in_float32_the_answers_are_equal_within_the_tolerance() -> N
         changes = [largest_change(client, seed) for seed in range(count(3, 200))]
 
     assert max(changes) <= FLOAT32_TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_on_quantized_smollm2_isolated_answers_are_equal_to_the_last_bit() -> None:
+    # Isolation is the default of quantized weights.
+    options = {"model_path": SMOL, "n_ctx": 2048}
+    with app_in_process({"smol": lambda: load(backend="llamacpp", options=options)}) as client:
+        changes = [largest_change(client, seed) for seed in range(count(2, 200))]
+
+    assert changes == [0.0] * len(changes)
