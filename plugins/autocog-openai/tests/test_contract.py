@@ -14,18 +14,25 @@ from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.sglang import SGLang
 from tests.support.openai.servers.vllm import VLLM
 from tests.support.openai.servers.wrong_echo import WrongEcho
+from tests.support.served import small_app
+from tests.support.small_backends import random_model
 
 pytestmark = pytest.mark.slow
 SERVERS: dict[str, tuple[Any, bool]] = {
     "vllm": (lambda: VLLM(Engine(context_length=256)), False),
     "sglang": (lambda: SGLang(Engine(context_length=256)), False),
     "echo": (lambda: WrongEcho(right=True), True),
+    "autocog": (
+        lambda: small_app({"random": lambda: random_model(seed=3, context_length=256)}),
+        False,
+    ),
 }
 
 
 def with_marks(name: str) -> Any:
     """Of the servers that list prompts' tokens, one is in the normal run."""
-    return pytest.param(name, marks=[pytest.mark.soak] if name == "sglang" else [])
+    is_long = name in ("sglang", "autocog")
+    return pytest.param(name, marks=[pytest.mark.soak] if is_long else [])
 
 
 @pytest.fixture(scope="module", params=map(with_marks, SERVERS))

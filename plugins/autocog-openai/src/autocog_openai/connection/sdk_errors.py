@@ -32,7 +32,11 @@ from autocog_openai.connection.refused_parameters import is_refusal, refused_par
 _OVERFLOW = re.compile(
     r"context.{0,20}(length|size|window)|maximum.{0,30}tokens|exceed.{0,40}(context|n_ctx)", re.I
 )
-_UNSUPPORTED_CODES = ("unsupported_parameter", "unsupported_value", "unknown_parameter")
+_UNSUPPORTED_CODES = (
+    *("unsupported_parameter", "unsupported_value", "unknown_parameter"),
+    # That of `autocog serve`.
+    "not_supported",
+)
 #: Parameters that change every answer, so that they are never left out.
 _NEVER_OMITTED = ("logit_bias", *FIELDS)
 _MAX_MESSAGE = 500
