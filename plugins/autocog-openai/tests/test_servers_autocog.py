@@ -73,7 +73,6 @@ def test_the_description_is_that_of_the_model(remote: Model, local: Model) -> No
         {"suffix": EOS},
         {"boundary": "strict"},
         {"norm": "pmi", "unconditional_prompt": "?"},
-        {"top": 2},
     ],
 )
 def test_choices_are_equal_to_the_last_bit(
@@ -84,9 +83,17 @@ def test_choices_are_equal_to_the_last_bit(
         for model in (local, remote)
     )
     for result in (*here, *there):
-        # It counts what was evaluated, which caches change.
-        result.pop("tokens_evaluated", None)
+        # It counts requests, and not what the engine evaluated.
+        result.pop("tokens_evaluated")
     assert there == here
+
+
+def test_the_best_choices_are_equal(remote: Model, local: Model) -> None:
+    here, there = (model.choose("It is", CHOICES, top=2) for model in (local, remote))
+    # What the others may still have differs: a server is asked for more nodes at one time.
+    assert [(choice.choice, choice.token_logprobs) for choice in there.top] == [
+        (choice.choice, choice.token_logprobs) for choice in here.top
+    ]
 
 
 def test_chats_rows_and_scores_are_equal(remote: Model, local: Model) -> None:
@@ -97,7 +104,7 @@ def test_chats_rows_and_scores_are_equal(remote: Model, local: Model) -> None:
         token.logprob for token in local.score("It is ä").tokens
     ]
     here, there = (model.choose(messages=MESSAGES, choices=CHOICES) for model in (local, remote))
-    assert [score.logprob for score in there] == [score.logprob for score in here]
+    assert there.scores == here.scores
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_chats_rows_and_scores_are_equal(remote: Model, local: Model) -> None:
     [
         {},
         {"temperature": 0.8, "top_p": 0.9, "seed": 7, "n": 3},
-        {"stop": ["e", "\ufffd"], "temperature": 1.0, "seed": 1},
+        {"stop": ["e", "g"], "temperature": 1.0, "seed": 1},
         {"regex": "[ab]{4}"},
         {"json_schema": {"enum": ["yes", "no"]}, "temperature": 1.0, "seed": 1},
     ],
@@ -130,14 +137,14 @@ def test_streams_are_equal(remote: Model, local: Model) -> None:
 def test_programs_are_equal(remote: Model, local: Model) -> None:
     automaton = Automaton(
         [
-            Text(uid="begin", text="It is", next=["kind"]),
-            Choose(uid="kind", choices=CHOICES, width=2, next=["text"]),
-            Complete(uid="text", length=4, beams=2, next=[]),
+            Text(uid="begin", text="It is", successors="kind"),
+            Choose(uid="kind", choices=tuple(CHOICES), width=2, successors="text"),
+            Complete(uid="text", length=4, beams=2),
         ]
     )
     here, there = (automaton.run(model) for model in (local, remote))
-    assert [(leaf.text, leaf.path_logprob) for leaf in there.leaves()] == [
-        (leaf.text, leaf.path_logprob) for leaf in here.leaves()
+    assert [(path.text, path.logprob) for path in there.complete] == [
+        (path.text, pytest.approx(path.logprob)) for path in here.complete
     ]
 
 
@@ -153,9 +160,7 @@ def test_many_trees_are_several_requests(
     monkeypatch.setattr(autocog_server, "MAX_TREES", 3)
     prompts = [f"prompt {number}" for number in range(10)]
     here, there = (model.choose_many(prompts, choices=CHOICES) for model in (local, remote))
-    assert [[score.logprob for score in scores] for scores in there] == [
-        [score.logprob for score in scores] for scores in here
-    ]
+    assert [result.scores for result in there] == [result.scores for result in here]
 
 
 def test_models_of_one_server_are_kept_apart(url: str) -> None:
