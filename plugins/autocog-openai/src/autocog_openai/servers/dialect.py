@@ -52,7 +52,7 @@ class ServerDialect:
     owned_by: ClassVar[str] = ""
     #: A route that reports the server's build, and the fields that change only with an upgrade. If
     #: they change, the plugin probes again.
-    build_route: ClassVar[str] = ""
+    build_route: str = ""
     build_fields: ClassVar[tuple[str, ...]] = ()
     #: Whether `api = "auto"` prefers the chat route to the completions route.
     prefers_chat: ClassVar[bool] = False
