@@ -43,7 +43,7 @@ def test_pairs_are_those_of_score_pairs(client: TestClient) -> None:
     [
         ({}, 422, "nothing is given: give one of text, texts, pairs"),
         ({"text": "", "context": "x"}, 400, "text"),
-        ({"texts": ["a", ""]}, 400, "text 1"),
+        ({"texts": ["a", ""]}, 400, "text 1: is empty"),
         ({"pairs": [["a"]]}, 422, "pairs.0"),
         ({"pairs": [["a", "b"]], "window": 5}, 400, "windows are not for pairs"),
         ({"text": "a", "window": 0}, 422, "window"),

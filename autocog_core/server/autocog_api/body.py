@@ -12,8 +12,6 @@ from autocog_core.errors import append_hint, shorten, suggest
 
 #: Levels of nesting of plain data, as in program files.
 MAX_DEPTH = 60
-#: Whole numbers beyond it are not the same in all readers of JSON.
-MAX_INTEGER = 2**53 - 1
 
 
 class Body(BaseModel):
@@ -68,8 +66,6 @@ def check_plain_data(value: Any) -> Any:
 PlainData = Annotated[Any, AfterValidator(check_plain_data)]
 #: An object of JSON.
 PlainObject = Annotated[dict[str, Any], AfterValidator(check_plain_data)]
-#: A whole number from 1.
-Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 
 
 class ModelBody(Body):

@@ -33,7 +33,10 @@ async def make_named_calls(
     """
     if len(functions) == 1:
         return await calls.make(model, [_plain(functions[0])])
-    named = [name_errors(function, f"{what} {index}") for index, function in enumerate(functions)]
+    named = [
+        name_errors(function, f"{what} {index}", alone=f"{what} 0")
+        for index, function in enumerate(functions)
+    ]
     return await calls.make(model, named)
 
 
@@ -58,16 +61,20 @@ async def _plain(function: Callable[[], Awaitable[Result]]) -> Result:
     return await function()
 
 
-async def name_errors(function: Callable[[], Awaitable[Result]], place: str) -> Result:
+async def name_errors(
+    function: Callable[[], Awaitable[Result]], place: str, alone: str = ""
+) -> Result:
     """Make a call; an error says which one it was.
 
     :param function: makes the call.
     :param place: what the error names.
+    :param alone: what an error names if the call was made alone.
     """
     try:
         return await function()
     except AutocogError as error:
         # A copy: calls that were made together may share their error.
         named = copy.copy(error)
-        named.where = f"{place}, {error.where}" if error.where else place
+        where = "" if error.where == alone else error.where
+        named.where = f"{place}, {where}" if where else place
         raise named from error

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from autocog_core.server.autocog_api.body import MAX_INTEGER, Body, ModelBody, PlainObject
+from autocog_core.server.autocog_api.body import Body, ModelBody, PlainObject
+from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.prompt import Prompt, PromptLike, TextPiece, TokenPiece
-
-TokenId = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 
 class MessageBody(Body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -39,14 +39,13 @@ from autocog_core.server.openai_api.token_names import TokenNames
 from autocog_core.server.openai_api.writing import WrittenText, write
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
+from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.prompt import Prompt
 
 router = APIRouter(tags=["OpenAI"])
 PATH = "/v1/completions"
 #: The most of the likeliest tokens at each position.
 MAX_LOGPROBS = 1000
-
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class CompletionBody(GenerationBody):

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from autocog_core.config.server_config import ServerLimits
 from autocog_core.records.result import TypedRecord
-from autocog_core.server.autocog_api.body import MAX_INTEGER, PlainObject, Positive
+from autocog_core.server.autocog_api.body import PlainObject
 from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptsBody
 from autocog_core.server.autocog_api.record_answer import RecordsAnswer
@@ -19,6 +19,7 @@ from autocog_core.server.autocog_api.usage import usage_of
 from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
+from autocog_core.server.whole_numbers import MAX_INTEGER, WHOLE, Positive
 
 router = APIRouter(tags=["records"])
 
@@ -50,20 +51,20 @@ class RecordBody(PromptsBody):
     style: str = Field(
         "json", description='"json", or a template such as "Name: {name}\\nAge: {age}\\n".'
     )
-    beams: Annotated[int, Field(ge=1, le=64)] = Field(1, description="Beams of each text.")
-    alternatives: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = Field(
+    beams: Annotated[int, Field(ge=1, le=64), WHOLE] = Field(1, description="Beams of each text.")
+    alternatives: Annotated[int, Field(ge=0, le=MAX_INTEGER), WHOLE] | None = Field(
         None, description="Most alternatives of a field. Default: all."
     )
     temperature: float = Field(
         0.0, ge=0, description="0: the best beam of each text; above, texts are sampled."
     )
-    seed: Annotated[int, Field(ge=0, le=MAX_INTEGER)] = Field(
+    seed: Annotated[int, Field(ge=0, le=MAX_INTEGER), WHOLE] = Field(
         0, description="Random seed of sampling."
     )
     max_tokens_per_text: Positive = Field(
         64, description="Most tokens of a string or a number; the server has a limit."
     )
-    max_items: Annotated[int, Field(ge=1, le=1000)] = Field(
+    max_items: Annotated[int, Field(ge=1, le=1000), WHOLE] = Field(
         20, description="Most items of a list without `maxItems`."
     )
     tree: bool = Field(False, description="Give the tree of the run, too.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from autocog_core.server.autocog_api.body import ModelBody, Positive
+from autocog_core.server.autocog_api.body import ModelBody
 from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptBody, as_prompt
 from autocog_core.server.autocog_api.score_answer import ScoreAnswer
@@ -17,6 +17,7 @@ from autocog_core.server.json_answer import JsonAnswer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.served_models import ServedModel
+from autocog_core.server.whole_numbers import Positive
 from autocog_core.types.text_score import PairScore
 
 router = APIRouter(tags=["scores"])

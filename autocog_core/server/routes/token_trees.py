@@ -18,12 +18,11 @@ from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
+from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.backend_info import BackendInfo
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 router = APIRouter(tags=["tokens"])
-
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Node = Annotated[int, Field(ge=-1, lt=2**31)]
 
 

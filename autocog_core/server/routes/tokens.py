@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NotRequired
+from typing import Any, NotRequired
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,11 +14,10 @@ from autocog_core.server.openai_api.chat_messages import ChatFields, ChatMessage
 from autocog_core.server.openai_api.token_names import TokenNames
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
+from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.prompt import Prompt, TokenPiece
 
 router = APIRouter(tags=["tokens"])
-
-TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class TokenizeBody(ChatFields):
