@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autocog_core import Automaton, Budget, Choose, Complete, Model, Text
+from autocog_core import Automaton, Budget, Choose, Complete, InputError, Model, Text
 from autocog_core.evaluation import run_limits
 from autocog_core.hooks.automaton_run import MAX_PATH_NODES
 from tests.support.small_backends import random_model
@@ -136,3 +136,20 @@ def test_the_bound_of_a_paths_length_holds() -> None:
     for visits in (1, 5):
         tree = loop("a", visits).run(model)
         assert len(tree.nodes) <= loop("a", visits).max_path_length
+
+
+def test_the_templates_of_a_run_end_with_its_seconds() -> None:
+    slow = "{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}."
+    data = {"inputs": {"r": "list"}, "actions": [{"text": slow} for _ in range(100)]}
+    automaton, inputs = Automaton.from_dict(data), {"r": list(range(900))}
+    start = time.monotonic()
+    with pytest.raises(InputError, match="with all texts before it, longer than the run may"):
+        automaton.run(random_model(), inputs, budget=Budget(seconds=0.2))
+    assert time.monotonic() - start < 3
+
+
+def test_a_record_ends_with_its_budget() -> None:
+    schema = {"type": "array", "items": {"type": "boolean"}, "minItems": 9, "maxItems": 9}
+    with pytest.raises(InputError, match="no path is complete: out of nodes"):
+        random_model().record("x", schema, budget=Budget(nodes=5))
+    assert len(random_model().record("x", schema, budget=Budget(nodes=500)).data) == 9

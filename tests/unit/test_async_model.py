@@ -242,6 +242,36 @@ def test_a_completion_that_is_cancelled_ends_at_its_next_piece() -> None:
         asyncio.run(check(how))
 
 
+def test_a_run_or_a_record_that_is_cancelled_ends_before_its_next_evaluation() -> None:
+    endless = {
+        "actions": [
+            {"uid": "again", "text": "x", "max_visits": 50_000},
+            {"choices": ["a", "b"], "next": "again"},
+        ]
+    }
+    schema = {"type": "array", "items": {"type": "boolean"}, "minItems": 2000}
+
+    async def main() -> None:
+        async with AsyncModel(random_model(seed=1)) as model:
+            automaton = Automaton.from_dict(endless)
+            calls = [
+                [model.run(automaton)],
+                [model.run(automaton), model.run(automaton)],
+                [model.record("x", schema, max_items=2000)],
+            ]
+            for together in calls:
+                tasks = [asyncio.ensure_future(call) for call in together]
+                await asyncio.sleep(0.2)
+                for task in tasks:
+                    assert not task.done()
+                    task.cancel()
+                begin = time.perf_counter()
+                await model.choose("x", CHOICES)
+                assert time.perf_counter() - begin < 5
+
+    asyncio.run(main())
+
+
 def letter_by_letter(backend: Watched) -> Any:
     row = np.full(backend.size, -np.inf, dtype=np.float32)
     row[ord("x")] = 0.0
