@@ -11,6 +11,8 @@ from autocog_core.server.request_errors import Problem
 
 #: Number of headers.
 MAX_HEADERS = 100
+#: Bytes of all headers; longer ones that arrive in parts are refused by the connection.
+MAX_HEADER_BYTES = 64 * 1024
 #: Requests with these methods have a body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -42,6 +44,9 @@ class RequestChecks:
             return Problem(
                 431, f"the request has more than {MAX_HEADERS} headers", "too_many_headers"
             )
+        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+            text = f"the headers have more than {MAX_HEADER_BYTES:,} bytes"
+            return Problem(431, text, "too_large_headers")
         if self._hosts:
             host = _host_name(_header(scope, b"host"))
             if host not in self._hosts:
