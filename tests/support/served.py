@@ -68,23 +68,38 @@ def app_in_process(
 
 
 @contextmanager
+def stoppable_server(
+    loaders: Loaders | None = None,
+    config: ServerConfig | None = None,
+    keys: Sequence[str] = (),
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Serve on a free port in a thread, and yield the URL and what does as a signal would."""
+    config = (config or ServerConfig()).model_copy(update={"port": 0})
+    server = make_server(small_app(loaders, config, keys), config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    with listen(config) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield url_of(listener), stop
+        finally:
+            stop()
+            thread.join(END_SECONDS)
+            assert not thread.is_alive(), "the server did not end"
+
+
+@contextmanager
 def server_in_thread(
     loaders: Loaders | None = None,
     config: ServerConfig | None = None,
     keys: Sequence[str] = (),
 ) -> Iterator[str]:
     """Serve on a free port in a thread of this process, and yield the URL."""
-    config = (config or ServerConfig()).model_copy(update={"port": 0})
-    server = make_server(small_app(loaders, config, keys), config)
-    with listen(config) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        try:
-            yield url_of(listener)
-        finally:
-            server.should_exit = True
-            thread.join(END_SECONDS)
-            assert not thread.is_alive(), "the server did not end"
+    with stoppable_server(loaders, config, keys) as (url, _):
+        yield url
 
 
 @dataclass

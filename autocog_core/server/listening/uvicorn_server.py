@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 
 #: Seconds in which models close after the last answer.
-CLOSE_SECONDS = 10
+CLOSE_SECONDS = 5
 #: The exit code of a program that Ctrl+C ended.
 INTERRUPTED = 130
 
