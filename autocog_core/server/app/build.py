@@ -62,6 +62,7 @@ def create_app(
         summary="Exact probabilities of choices, and texts, from any model.",
         lifespan=_lifespan,
         middleware=_middleware(state, hosts),
+        docs_url=None,
         redoc_url=None,
         default_response_class=JsonAnswer,
     )

@@ -24,6 +24,7 @@ _MODULES = (
     "models",
     "health",
     "page",
+    "api_page",
 )
 
 

@@ -105,7 +105,11 @@ class TokenTreesBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="The model's name.")
-    queries: list[TokenTreeQuery] = Field(min_length=1, description="The trees.")
+    queries: list[TokenTreeQuery] = Field(
+        min_length=1,
+        description="The trees.",
+        examples=[[{"prefix": [72, 105], "top_at": [-1], "top_k": 3}]],
+    )
 
 
 class TokenTreeScores(TypedDict):
