@@ -149,5 +149,10 @@ async def _all(calls: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
             task.cancel()
 
 
+async def _request_calls(request: Request) -> RequestCalls:
+    # FastAPI would call the class itself in a thread, which costs more than all else.
+    return RequestCalls(request)
+
+
 #: A parameter of a route.
-Calls = Annotated[RequestCalls, Depends(RequestCalls)]
+Calls = Annotated[RequestCalls, Depends(_request_calls)]

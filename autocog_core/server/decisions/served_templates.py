@@ -53,7 +53,7 @@ class ServedTemplates:
         return self._by_model.get(model.name, self._default), self._frames[model.name]
 
 
-def _templates_of(request: Request) -> ServedTemplates:
+async def _templates_of(request: Request) -> ServedTemplates:
     templates: ServedTemplates = request.app.state.templates
     return templates
 
