@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,12 +24,29 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+
+
+def _parse_workers(value: str | tuple[int, int]) -> tuple[int, int]:
+    """Return the lowest and the highest number of workers."""
+    if isinstance(value, tuple):
+        return value
+    match = _RANGE.fullmatch(value)
+    if match is None:
+        raise typer.BadParameter(f"{value!r} is neither a number nor a range such as 2-8")
+    lowest = int(match[1])
+    highest = int(match[2] or lowest)
+    if highest < lowest:
+        raise typer.BadParameter(f"{value!r} ends before it begins: write {highest}-{lowest}")
+    return lowest, highest
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunnerFlags:
     """The options that select a runner.
 
     :ivar runner: its name.
-    :ivar workers: the number of its workers.
+    :ivar workers: the lowest and the highest number of its workers.
     :ivar gpus_per_worker: the GPUs of each worker.
     :ivar address: the cluster.
     """
@@ -43,9 +61,12 @@ class RunnerFlags:
         ),
     ] = LOCAL
     workers: Annotated[
-        int | None,
+        Any,
         typer.Option(
-            metavar="N", help="With --runner: the number of workers, each with the models."
+            metavar="N|MIN-MAX",
+            parser=_parse_workers,
+            help="With --runner: the number of workers, each with the models. With ray also a "
+            "range: MIN at the start, and more while rows wait.",
         ),
     ] = None
     gpus_per_worker: Annotated[
@@ -75,7 +96,7 @@ class RunnerFlags:
 
         :raises UsageError: if it is not installed, or does not have a given option.
         """
-        options = {
+        options: dict[str, Any] = {
             name.removeprefix("--").replace("-", "_"): value
             for name, value in self.given().items()
             if name != "--runner" and value is not None
@@ -87,7 +108,20 @@ class RunnerFlags:
             return None
         from autocog_core.runners import load_runner
 
+        if self.workers is not None:
+            options["workers"], highest = self.workers
+            if highest != options["workers"]:
+                self._require_range()
+                options["max_workers"] = highest
         return load_runner(self.runner, **options)
+
+    def _require_range(self) -> None:
+        from autocog_core.config import plugins
+
+        runner_class = plugins.load_class(self.runner, plugins.RUNNERS)
+        if "max_workers" not in runner_class.Options.model_fields:
+            message = f'runner "{self.runner}" always has the same number of workers'
+            raise UsageError(message, where="--workers", hint="give one number, not a range")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ class BatchQueue:
 
     def __init__(self, batches: Iterable[Batch], ahead: int) -> None:
         self._batches = enumerate(batches)
+        self._read: tuple[int, Batch] | None = None
         self._ahead = ahead
         self._next = 0
         self._is_exhausted = False
@@ -28,7 +29,22 @@ class BatchQueue:
     @property
     def is_finished(self) -> bool:
         """Whether no batch is with a worker, nor waits for one or to be yielded."""
-        return self._is_exhausted and not self._taken
+        return self.is_exhausted and not self._taken
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there is no batch that a worker could still take."""
+        return self._is_exhausted and self._read is None and not self._again
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether `take` has a batch."""
+        if self._again:
+            return True
+        if self._read is None and not self._is_exhausted and len(self._taken) < self._ahead:
+            self._read = next(self._batches, None)
+            self._is_exhausted = self._read is None
+        return self._read is not None
 
     def take(self) -> tuple[int, Batch] | None:
         """Return the number of the next batch to work on, and the batch.
@@ -38,13 +54,11 @@ class BatchQueue:
         if self._again:
             number = self._again.popleft()
             return number, self._taken[number]
-        if len(self._taken) >= self._ahead:
+        if not self.has_waiting:
             return None
-        numbered = next(self._batches, None)
-        if numbered is None:
-            self._is_exhausted = True
-        else:
-            self._taken[numbered[0]] = numbered[1]
+        numbered, self._read = self._read, None
+        assert numbered is not None
+        self._taken[numbered[0]] = numbered[1]
         return numbered
 
     def rows_of(self, number: int) -> str:

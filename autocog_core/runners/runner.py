@@ -39,6 +39,11 @@ class Runner(ABC):
     def workers(self) -> int:
         """The number of workers, at most; it is known once they are started."""
 
+    @property
+    def workers_at_start(self) -> int:
+        """The number of workers that `start` has started."""
+        return self.workers
+
     @abstractmethod
     def start(self, job: Job) -> WorkerReport:
         """Start the workers, and return the report of one of them.

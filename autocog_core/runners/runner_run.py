@@ -70,7 +70,7 @@ class RunnerRun(RunPlan):
             self.runner.stop()
             raise
         self._started.report = report
-        number = self.runner.workers
+        number = self.runner.workers_at_start
         some = "1 worker" if number == 1 else f"{number} workers"
         log.info("%s started in %.1f s", some, time.perf_counter() - start)
         return self

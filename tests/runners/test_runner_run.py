@@ -133,6 +133,42 @@ def test_results_come_in_order_whoever_takes_the_batches() -> None:
     assert not queue.is_finished
 
 
+def test_a_queue_knows_whether_a_batch_waits_and_takes_no_more_for_it() -> None:
+    read: list[int] = []
+
+    def rows() -> Iterator[Row]:
+        for row in ROWS[:24]:
+            read.append(row.index)
+            yield row
+
+    queue = BatchQueue(make_batches(rows(), 1), ahead=2)
+    assert queue.has_waiting
+    assert queue.has_waiting
+    assert len(read) == 8
+    assert queue.take() is not None
+    assert queue.take() is not None
+    # Enough are under way; whether there is another one is not known.
+    assert not queue.has_waiting
+    assert not queue.is_exhausted
+    assert len(read) == 16
+    queue.put(0, None)
+    assert queue.has_waiting
+    with RunnerRun(PROGRAM, MODELS, LocalRunner()) as run:
+        batch = next(iter(run.runner.run(make_batches(ROWS[:1], 1))))
+    assert queue.take() is not None
+    queue.put(0, batch)
+    assert queue.next_result() is batch
+    assert queue.take() is not None
+    queue.put(1, batch)
+    assert queue.next_result() is batch
+    assert not queue.has_waiting
+    assert queue.is_exhausted
+    assert not queue.is_finished
+    queue.put(2, batch)
+    assert queue.next_result() is batch
+    assert queue.is_finished
+
+
 def test_a_file_is_the_same_from_any_runner(tmp_path: Path) -> None:
     source = tmp_path / "rows.jsonl"
     source.write_text("".join(f'{{"text": "No {row.index}"}}\n' for row in ROWS))

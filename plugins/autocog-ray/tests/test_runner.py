@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import autocog_core as autocog
+from autocog_core.dataset import Row
 from autocog_core.runners import ModelReferences, Runner, RunnerRun, load_runner
 from autocog_core.testing import RunnerContractTests
 from autocog_ray import RayRunner
+from tests.support.processes import child_environment
+from tests.support.small_backends import install
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+
+PROGRAM = autocog.Automaton.from_dict(
+    {
+        "inputs": {"text": "text"},
+        "actions": [{"text": "{{ text }}:"}, {"name": "answer", "choices": ["a", "b"]}],
+    }
+)
 
 
 class TestRay(RunnerContractTests):
@@ -34,11 +50,62 @@ class TestRay(RunnerContractTests):
         super().test_a_cancelled_run_leaves_nothing_behind()
 
 
+@pytest.mark.soak
+def test_a_worker_that_always_dies_while_it_starts_ends_the_run(tmp_path: Path) -> None:
+    source = """
+        import os
+        from autocog_core.backends.random import RandomLM
+
+        class Dies(RandomLM):
+            def __init__(self, **options):
+                os._exit(3)
+    """
+    points = {"autocog": {"dies": "a_backend_that_dies:Dies"}}
+    install(tmp_path, "autocog-dies", points, {"a_backend_that_dies": source})
+    (tmp_path / "program.json").write_text(json.dumps(PROGRAM.to_dict()))
+    (tmp_path / "rows.jsonl").write_text('{"text": "No 1"}')
+    environment = child_environment()
+    environment["PYTHONPATH"] += os.pathsep + str(tmp_path)
+    script = "from autocog_core.cli.main import main; main()"
+    command = [sys.executable, "-c", script, "run", "program.json", "--input", "rows.jsonl"]
+    command += ["--output", "out.jsonl", "--backend", "dies", "--runner", "ray", "--workers", "1"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert done.stdout == ""
+    error = [line for line in done.stderr.splitlines() if "error: " in line]
+    assert len(error) == 1
+    assert "a worker was lost 3 times while it started" in error[0]
+
+
+@pytest.mark.soak
+def test_workers_are_added_while_batches_wait_and_ended_when_none_is_left() -> None:
+    runner = RayRunner(workers=1, max_workers=3, cpus_per_worker=0.5)
+    counts = []
+    rows = [Row(index, {"text": f"No {index}"}) for index in range(400)]
+    with RunnerRun(PROGRAM, ModelReferences.of_backend("random", {}), runner) as run:
+        assert (runner.workers, runner.workers_at_start) == (3, 1)
+        for _ in run.output_rows(rows[:8]):
+            counts.append(len(runner._pool or ()))
+        assert set(counts) == {1}
+        results = []
+        while max(counts) < 3:
+            # Until the others have loaded their models.
+            for result in run.output_rows(rows):
+                results.append(result["row"])
+                counts.append(len(runner._pool or ()))
+        assert results == list(range(400)) * (len(results) // 400)
+        assert len(runner._pool or ()) == 1
+
+
 def test_the_options_are_checked_before_ray_starts() -> None:
     with pytest.raises(autocog.ConfigError, match=r'runner "ray": worker: .*"workers"'):
         load_runner("ray", worker=2)
     with pytest.raises(autocog.ConfigError, match=r"workers: .* greater than or equal to 1"):
         load_runner("ray", workers=0)
+    with pytest.raises(autocog.ConfigError, match="max_workers: is below workers, which are 4"):
+        load_runner("ray", workers=4, max_workers=3)
     assert isinstance(load_runner("ray", workers=3, gpus_per_worker=0.5), RayRunner)
 
 

@@ -8,6 +8,7 @@ In short:
 from __future__ import annotations
 
 from autocog_ray.dataset import run_dataset
-from autocog_ray.runner import RayOptions, RayRunner
+from autocog_ray.options import RayOptions
+from autocog_ray.runner import RayRunner
 
 __all__ = ["RayOptions", "RayRunner", "run_dataset"]

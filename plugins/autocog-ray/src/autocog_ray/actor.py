@@ -12,35 +12,30 @@ from autocog_core.runners import Batch, Job, WorkedBatch, Worker, WorkerReport, 
 
 
 class RowActor:
-    """A worker in a process of Ray.
-
-    If the process dies, Ray makes another one, which loads the models again. Each call brings the
-    job, as a reference in a list, which Ray does not resolve.
-    """
+    """A worker in a process of Ray."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._messages = self._stack.enter_context(collect_messages())
         self._worker: Worker | None = None
 
-    def start(self, job: list[Any]) -> WorkerReport:
-        """Load the models, and say which ones they are."""
-        return self._worker_for(job).start()
+    def start(self, reference: list[Any]) -> WorkerReport:
+        """Load the models of a job, and say which ones they are.
 
-    def run(self, job: list[Any], batch: Batch) -> WorkedBatch:
+        :param reference: the job, as a reference of Ray in a list.
+        """
+        job: Job = ray.get(reference[0])
+        # Paths that are in no config file are relative to the caller's folder, if it is here.
+        if job.folder.is_dir():
+            os.chdir(job.folder)
+        self._worker = self._stack.enter_context(Worker(job))
+        return self._worker.start()
+
+    def run(self, batch: Batch) -> WorkedBatch:
         """Work on the rows of a batch."""
-        return self._worker_for(job).run(batch).with_messages(self._messages.take())
+        assert self._worker is not None
+        return self._worker.run(batch).with_messages(self._messages.take())
 
     def close(self) -> None:
         """Close the models."""
-        if self._worker is not None:
-            self._worker.close()
-
-    def _worker_for(self, reference: list[Any]) -> Worker:
-        if self._worker is None:
-            job: Job = ray.get(reference[0])
-            # Paths that are in no config file are relative to the caller's folder, if it is here.
-            if job.folder.is_dir():
-                os.chdir(job.folder)
-            self._worker = Worker(job)
-        return self._worker
+        self._stack.close()

@@ -55,12 +55,14 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
             configure_logging=True,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    # Ray raises a bare `Exception` if it does not start in time.
+    except Exception as error:
         shown = str(error).partition("\n")[0].partition(". ")[0]
+        hint = "start a cluster with `ray start --head`, or leave out the address"
+        if address is None:
+            hint = "try again: this computer may be too busy; see also Ray's log files"
         raise ConfigError(
-            f"no connection with Ray: {shown}",
-            where='runner "ray"',
-            hint="start a cluster with `ray start --head`, or leave out the address",
+            f"no connection with Ray: {shown}", where='runner "ray"', hint=hint
         ) from error
     return True
 
