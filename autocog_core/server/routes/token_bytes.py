@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from autocog_core.server.autocog_api.body import ModelBody
-from autocog_core.server.autocog_api.prompts import TokenId
 from autocog_core.server.request_calls import Calls
+from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.token_texts import bytes_of_tokens
 
 router = APIRouter(tags=["tokens"])
