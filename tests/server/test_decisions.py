@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from autocog_core.types.prompt import TextPiece
+from tests.support.questions import chat_prompt
 from tests.support.served import app_in_process
 from tests.support.small_backends import random_model
 
@@ -58,9 +60,9 @@ def post(client: TestClient, *questions: dict[str, Any], source: Any = INPUT) ->
     return client.post(ROUTE, json={"model": "random", "input": source, "questions": questions})
 
 
-def choose(prompt: str, *answers: str) -> Any:
+def choose(question: str, *answers: str) -> Any:
     with random_model(seed=3) as model:
-        return model.choose(prompt, [f'{answer}"' for answer in answers])
+        return model.choose(chat_prompt(model, question), [f'{answer}"' for answer in answers])
 
 
 def test_answers_are_those_of_choose_in_the_order_of_the_questions(client: TestClient) -> None:
@@ -73,15 +75,14 @@ def test_answers_are_those_of_choose_in_the_order_of_the_questions(client: TestC
     ).json()
 
     predicate, choice, score = answer["answers"]
-    listed = '- "Yes"\n- "No"\n'
-    expected = choose(f'{INPUT}\n\nIt is about money.\n{listed}Answer: "', "Yes", "No")
+    expected = choose(f'{INPUT}\n\nIt is about money.\n- "Yes"\n- "No"', "Yes", "No")
     assert predicate["name"] == "money"
     assert predicate["probability"] == expected.scores[0].prob
     assert predicate["x_logprob"] == [score.logprob for score in expected.scores]
 
     # A boolean and a text that looks like it are different options.
-    listed = '- "true (boolean)"\n- "true": as text\n- "no"\n'
-    expected = choose(f'{INPUT}\n\n?\n{listed}Answer: "', "true (boolean)", "true", "no")
+    listed = '- "true (boolean)"\n- "true": as text\n- "no"'
+    expected = choose(f"{INPUT}\n\n?\n{listed}", "true (boolean)", "true", "no")
     assert [entry["value"] for entry in choice["probabilities"]] == [True, "true", "no"]
     assert [entry["probability"] for entry in choice["probabilities"]] == [
         score.prob for score in expected.scores
@@ -89,7 +90,7 @@ def test_answers_are_those_of_choose_in_the_order_of_the_questions(client: TestC
     assert choice["choice"] == [True, "true", "no"][expected.index]
     assert choice["name"] is None
 
-    expected = choose(f'{INPUT}\n\nHow?\n- "Calm"\n- "Angry": shouts\nAnswer: "', "Calm", "Angry")
+    expected = choose(f'{INPUT}\n\nHow?\n- "Calm"\n- "Angry": shouts', "Calm", "Angry")
     assert score["score"] == expected.scores[1].prob
     assert [(e["value"], e["label"]) for e in score["probabilities"]] == [(0, "Calm"), (1, "Angry")]
 
@@ -106,8 +107,13 @@ def test_usage_counts_prompts_and_scored_options(client: TestClient) -> None:
     usage = post(client, PREDICATE, PREDICATE).json()["usage"]
 
     with random_model(seed=3) as model:
-        prompt = f'{INPUT}\n\nIt is about money.\n- "Yes"\n- "No"\nAnswer: "'
-        tokens = len(model.tokenize(prompt))
+        question = f'{INPUT}\n\nIt is about money.\n- "Yes"\n- "No"'
+        pieces = chat_prompt(model, question).pieces
+        tokens = sum(
+            len(model.tokenize(piece.text, parse_special=piece.trusted))
+            for piece in pieces
+            if isinstance(piece, TextPiece)
+        )
     assert usage["input_tokens"] == pytest.approx(2 * tokens, abs=6)
     assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
 

@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from autocog_core.backends.byte_vocabulary import EOS_TEXT
 from autocog_core.config.server_config import ServerConfig, ServerLimits
+from autocog_core.server.decisions.chat_frame import ChatFrame
+from autocog_core.server.decisions.question import Question, predicate_options
+from autocog_core.server.decisions.template import DecisionTemplate
+from autocog_core.types.prompt import TextPiece
 from tests.server.test_decision_templates import served_with
-from tests.support.questions import HARD_NAMES
+from tests.support.questions import HARD_NAMES, chat_prompt
 from tests.support.served import ROWS, app_in_process
 from tests.support.small_backends import random_model, table_model
 
@@ -34,7 +39,7 @@ def test_the_answer_to_a_choice_is_that_of_choose_on_the_text_of_the_template(
     answer = ask(client, team=TEAM)["team"]
 
     with random_model(seed=3) as model:
-        prompt = 'I was charged twice.\n\nWhich team?\n- "Bill"\n- "Billing": x\nAnswer: "'
+        prompt = chat_prompt(model, f'{STATE}\n\nWhich team?\n- "Bill"\n- "Billing": x')
         scores = model.choose(prompt, ['Bill"', 'Billing"'])
     probs = [score.prob for score in scores.scores]
     assert answer["probabilities"] == dict(zip(("Bill", "Billing"), probs, strict=True))
@@ -51,8 +56,9 @@ def test_the_answer_to_a_noul_is_the_probability_of_yes(client: TestClient) -> N
     answer = ask(client, q={"type": "noul", "instructions": "Money?", "criteria": criteria})["q"]
 
     with random_model(seed=3) as model:
-        options = '- "Yes": A refund\n- "No": {"other":[1,"é"]}\n'
-        scores = model.choose(f'{STATE}\n\nMoney?\n{options}Answer: "', ['Yes"', 'No"'])
+        listed = '- "Yes": A refund\n- "No": {"other":[1,"é"]}'
+        prompt = chat_prompt(model, f"{STATE}\n\nMoney?\n{listed}")
+        scores = model.choose(prompt, ['Yes"', 'No"'])
     assert answer["noul"] == scores.scores[0].prob
     assert answer["x_logprob"] == {
         "true": scores.scores[0].logprob,
@@ -67,7 +73,7 @@ def test_a_score_is_the_mean_level_and_its_legend_has_the_levels_unchanged(
     answer = ask(client, {"mail": [1]}, q={"type": "score", "criteria": levels})["q"]
 
     with random_model(seed=3) as model:
-        prompt = '{"mail":[1]}\n\n- "Calm"\n- "Angry"\n- "Very angry"\nAnswer: "'
+        prompt = chat_prompt(model, '{"mail":[1]}\n\n- "Calm"\n- "Angry"\n- "Very angry"')
         probs = [s.prob for s in model.choose(prompt, [f'{level}"' for level in levels]).scores]
     assert list(answer["probabilities"].values()) == probs
     assert answer["score"] == pytest.approx(probs[1] + 2 * probs[2], abs=1e-12)
@@ -79,8 +85,8 @@ def test_levels_without_a_text_of_their_own_are_answered_by_number(client: TestC
     answer = ask(client, q={"type": "score", "criteria": levels})["q"]
 
     with random_model(seed=3) as model:
-        options = '- "0": {"label":"Calm"}\n- "1": Angry\n- "2": Angry\n'
-        prompt = f'{STATE}\n\n{options}Answer: "'
+        listed = '- "0": {"label":"Calm"}\n- "1": Angry\n- "2": Angry'
+        prompt = chat_prompt(model, f"{STATE}\n\n{listed}")
         scores = model.choose(prompt, ['0"', '1"', '2"'])
     assert list(answer["probabilities"].values()) == [s.prob for s in scores.scores]
     assert answer["legend"] == {"0": {"label": "Calm"}, "1": "Angry", "2": "Angry"}
@@ -120,8 +126,9 @@ def test_letters_stand_for_options(client: TestClient) -> None:
 
     letters = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", "AA", "AB"]
     with random_model(seed=3) as model:
-        listed = "".join(f'- {c}. "{n}"\n' for c, n in zip(letters, names, strict=True))
-        scores = model.choose(f'{STATE}\n\n{listed}Answer: "', [f'{c}"' for c in letters])
+        listed = "\n".join(f'- {c}. "{n}"' for c, n in zip(letters, names, strict=True))
+        prompt = chat_prompt(model, f"{STATE}\n\n{listed}")
+        scores = model.choose(prompt, [f'{c}"' for c in letters])
     assert whole["x_method"] == "letter"
     assert list(whole["answers"]["q"]["probabilities"].values()) == [s.prob for s in scores.scores]
 
@@ -246,3 +253,25 @@ def test_keys_of_objects_keep_their_order(client: TestClient) -> None:
     )
 
     assert first != second
+
+
+@pytest.mark.parametrize("state", ["", " ", "\n", f"a {EOS_TEXT} b", EOS_TEXT])
+def test_no_state_ends_the_turn_of_the_user(client: TestClient, state: str) -> None:
+    answer = ask(client, state, q={"type": "noul"})["q"]
+
+    with random_model(seed=3) as model:
+        prompt = chat_prompt(model, f'{state}\n\n- "Yes"\n- "No"')
+        assert answer["noul"] == model.choose(prompt, ['Yes"', 'No"']).scores[0].prob
+
+
+def test_the_shared_beginning_of_a_chat_is_one_piece_unless_it_would_have_special_tokens() -> None:
+    text = DecisionTemplate.default().text_of(
+        Question("q", "predicate", "", predicate_options()), "text"
+    )
+    frame = ChatFrame((TextPiece("<s>user <", trusted=True),), (), ("<s>", "<x>"))
+
+    shared, *_ = frame.prompt("plain", text).pieces
+    for state in ("<s>", "x>", "a <x> b"):
+        head, untrusted, *_ = frame.prompt(state, text).pieces
+        assert (head, untrusted) == (frame.before[0], TextPiece(state))
+    assert shared == TextPiece("<s>user <plain", trusted=True)

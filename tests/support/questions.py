@@ -5,6 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from autocog_core import Model
+from autocog_core.types.prompt import Prompt, TextPiece
+
 WORDS = (
     *("refund", "team", "angry", "Billing", "Bill", "billing", "late", "order", "ship"),
     *("질문", "🙂", "\u00e9", "über", "no_such", "x.y", "A/B"),
@@ -78,3 +81,12 @@ def largest_difference(left: Any, right: Any) -> float:
         return max((largest_difference(left[name], right[name]) for name in left), default=0.0)
     assert left == right
     return 0.0
+
+
+def chat_prompt(model: Model, question: str) -> Prompt:
+    """Return the prompt of a question in a chat, in which the model begins its answer.
+
+    :param question: what the default template writes before the turn of the model.
+    """
+    prompt = model.chat_prompt([{"role": "user", "content": question}])
+    return Prompt((*prompt.pieces, TextPiece('Answer: "')))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from autocog_core.errors import CapabilityError, InputError
+from autocog_core.errors import CapabilityError
 from autocog_core.model.model import Model
 from autocog_core.server.decisions.template import QuestionText
 from autocog_core.types.prompt import Prompt, TextPiece, TokenPiece
@@ -43,10 +43,13 @@ class ChatFrame:
         """
         mark = f"\ue000{secrets.token_hex(16)}\ue001"
         messages = [{"role": "user", "content": mark}]
+        # What the operator configured stays.
+        arguments = {**_ARGUMENTS, **model.client.template_arguments}
         try:
             try:
-                prompt = model.chat_prompt(messages, template_arguments=_ARGUMENTS)
-            except InputError:
+                prompt = model.chat_prompt(messages, template_arguments=arguments)
+            except CapabilityError:
+                # Its template has no variables.
                 prompt = model.chat_prompt(messages)
         except CapabilityError:
             return None
@@ -74,10 +77,13 @@ class ChatFrame:
         question = TextPiece(text.question.rstrip())
         first: tuple[TextPiece | TokenPiece, ...] = (*self.before, TextPiece(start))
         match self.before:
-            # As trusted text, special tokens in the state would be parsed.
-            case (TextPiece(head, True),) if not any(token in start for token in self.special):
+            case (TextPiece(head, True),) if not self._adds_special(head, start):
                 first = (TextPiece(head + start, trusted=True),)
         return Prompt((*first, question, *self.after, TextPiece(text.answer_start)))
+
+    def _adds_special(self, head: str, text: str) -> bool:
+        """Return whether a text, as trusted text after another one, would have special tokens."""
+        return any((head + text).count(token) > head.count(token) for token in self.special)
 
 
 def plain_prompt(state: str, text: QuestionText) -> Prompt:
