@@ -8,13 +8,12 @@ from fastapi import APIRouter
 
 from autocog_core.server.decisions.answer import DecidedQuestion
 from autocog_core.server.decisions.decide import decide
+from autocog_core.server.decisions.openai_answer import DecisionsAnswer, usage_of
 from autocog_core.server.decisions.openai_body import (
     ChoiceQuestion,
-    DecisionsAnswer,
     DecisionsBody,
     QuestionBody,
     ScoreQuestion,
-    usage_of,
 )
 from autocog_core.server.decisions.openai_input import input_text
 from autocog_core.server.decisions.served_templates import Templates

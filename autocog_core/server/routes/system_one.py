@@ -10,13 +10,12 @@ from autocog_core.server.decisions.answer import DecidedQuestion
 from autocog_core.server.decisions.decide import decide
 from autocog_core.server.decisions.question import as_text
 from autocog_core.server.decisions.served_templates import Templates
+from autocog_core.server.decisions.system_one_answer import SystemOneAnswer, SystemOneError
 from autocog_core.server.decisions.system_one_body import (
     ChoiceQuestion,
     QuestionBody,
     ScoreQuestion,
-    SystemOneAnswer,
     SystemOneBody,
-    SystemOneError,
 )
 from autocog_core.server.documented_errors import error_responses
 from autocog_core.server.json_answer import JsonAnswer
