@@ -201,7 +201,7 @@ def test_tokens_have_a_default_and_a_limit() -> None:
         ({"best_of": 2}, "best_of"),
         ({"n": 2, "best_of": 3}, "best_of"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
-        ({"temprature": 1}, "temprature"),
+        ({"warmth": 1}, "warmth"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"prompt": []}, "prompt"),
         ({"temperature": -1}, "temperature"),
