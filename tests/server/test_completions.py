@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from autocog_core import Model
+from autocog_core.backends.table import TableLM
 from autocog_core.config.server_config import ServerConfig, ServerLimits
 from tests.support.engine_calls import CountingLM
 from tests.support.served import ROWS, app_in_process
@@ -267,3 +268,19 @@ def test_known_probabilities_come_back(client: TestClient) -> None:
     (listed,) = choice["logprobs"]["top_logprobs"]
     probabilities = {name: math.exp(value) for name, value in listed.items()}
     assert probabilities == {name: pytest.approx(p) for name, p in ROWS["It is"].items()}
+
+
+@pytest.mark.parametrize("defaults", [{"regex": "[xy]+"}, {"stop": "a"}])
+def test_the_model_s_own_defaults_hold_for_single_tokens(defaults: dict[str, Any]) -> None:
+    def load() -> Model:
+        return Model(TableLM(rows={"AB": {"a": 0.9}}, bos=False), completion=defaults)
+
+    prompt = [65, 66]
+    expected = load().complete(prompt, max_tokens=1, temperature=0)
+    with app_in_process({"random": load}) as client:
+        (choice,) = post(client, prompt=prompt, max_tokens=1, temperature=0, return_token_ids=True)[
+            "choices"
+        ]
+
+    assert choice["token_ids"] == list(expected.tokens)
+    assert choice["stop_reason"] == expected.stop_string

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,7 +68,7 @@ async def write(model: ServedModel, request: TextRequest) -> list[WrittenText]:
             code="not_supported",
             parameter="logprobs",
         )
-    if request.ids is not None and (request.max_tokens == 0 or _is_one_step(request)):
+    if request.ids is not None and (request.max_tokens == 0 or _is_one_step(model, request)):
         return await _write_by_tree(model, request, request.ids)
     completion = await model.calls.complete(
         request.to_complete, max_tokens=request.max_tokens, **request.arguments
@@ -117,11 +117,24 @@ async def with_scores(
     ]
 
 
-def _is_one_step(request: TextRequest) -> bool:
+def _is_one_step(model: ServedModel, request: TextRequest) -> bool:
     """Whether the text is the likeliest next token, which a token tree lists, too."""
-    arguments = request.arguments
-    is_plain = arguments.keys() <= {"n", "temperature", "stop", "seed", "top_p", "top_k", "min_p"}
-    return request.max_tokens == 1 and arguments.get("temperature") == 0 and is_plain
+    if request.max_tokens != 1:
+        return False
+    # With the model's own defaults, which may have a constraint or a penalty.
+    arguments = model.model.defaults(**request.arguments)
+    given = {name for name, value in arguments.items() if value is not None}
+    is_plain = given <= {
+        "n",
+        "max_tokens",
+        "temperature",
+        "stop",
+        "seed",
+        "top_p",
+        "top_k",
+        "min_p",
+    }
+    return arguments.get("temperature") == 0 and is_plain
 
 
 async def _write_by_tree(
@@ -145,7 +158,11 @@ async def _write_by_tree(
         token, logprob = top[0]
         completion = await model.calls.call(
             lambda loaded: _completion_of(
-                loaded.client.token_bytes(token), token, logprob, request, loaded.info.eos
+                loaded.client.token_bytes(token),
+                token,
+                logprob,
+                replace(request, arguments=loaded.defaults(**request.arguments)),
+                loaded.info.eos,
             )
         )
         text = WrittenText(
