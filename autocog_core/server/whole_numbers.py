@@ -18,5 +18,6 @@ def _as_whole(value: Any) -> Any:
 WHOLE = BeforeValidator(_as_whole)
 #: A whole number from 1.
 Positive = Annotated[int, Field(strict=True, ge=1, le=MAX_INTEGER), WHOLE]
-#: The id of a token; the model knows which there are.
-TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31), WHOLE]
+#: The id of a token; the model knows which there are. Lists of them are long: nothing in Python
+#: looks at each.
+TokenId = Annotated[int, Field(strict=True, ge=0, lt=2**31)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,6 +110,29 @@ def test_values_that_are_wrong(shared: TestClient) -> None:
                     refused += response.status_code >= 400
                     answered += response.status_code == 200
     assert refused > answered > 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "x", "choices": [1] * 200_000},
+        {"prompt": ["x"] * 200_000, "choices": ["a", "b"]},
+        {"prompt": [{"text": "x"}] * 200_000, "choices": ["a", "b"]},
+        {"messages": [{"role": "user", "content": "x"}] * 100_000, "choices": ["a", "b"]},
+        {
+            "messages": [{"role": "user", "content": "x"}],
+            "template_arguments": {str(number): number for number in range(100_000)},
+            "choices": ["a", "b"],
+        },
+    ],
+    ids=["choices", "ids", "pieces", "messages", "template arguments"],
+)
+def test_long_lists_are_refused_at_once(shared: TestClient, body: dict[str, Any]) -> None:
+    begin = time.perf_counter()
+    response = shared.post("/v1/choose", json=body)
+    assert response.status_code == 422
+    assert len(response.text) < 1000
+    assert time.perf_counter() - begin < 10
 
 
 def fields(document: dict[str, Any], path: str) -> list[str]:

@@ -52,7 +52,8 @@ def test_all_answers_match_the_document(server: tuple[str, dict[str, str]]) -> N
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)[: 2 if has_body else 1]:
             statuses |= make_requests(operation, mode, number, headers)
     # Some requests were answered, and some refused.
-    assert {200, 422} <= statuses
+    assert 200 in statuses
+    assert statuses & {400, 422}
 
 
 def make_requests(

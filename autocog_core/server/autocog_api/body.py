@@ -12,6 +12,8 @@ from autocog_core.errors import append_hint, shorten, suggest
 
 #: Levels of nesting of plain data, as in program files.
 MAX_DEPTH = 60
+#: Values in plain data, as in program files.
+MAX_VALUES = 250_000
 
 
 class Body(BaseModel):
@@ -43,12 +45,16 @@ def kind_of(value: Any) -> str:
     return "<list>" if isinstance(value, list) else "<text>"
 
 
-def check_plain_data(value: Any) -> Any:
+def check_plain_data(value: Any, max_values: int = MAX_VALUES) -> Any:
     """Return plain data of JSON as it is.
 
-    :raises PydanticCustomError: if it is nested too deep, or has a number that JSON does not have.
+    :param value: the data.
+    :param max_values: how many values it may have.
+    :raises PydanticCustomError: if it is nested too deep or has too many values, or a number that
+        JSON does not have.
     """
     values = [(value, 0)]
+    count = 1
     while values:
         entry, depth = values.pop()
         if isinstance(entry, float) and not math.isfinite(entry):
@@ -57,13 +63,15 @@ def check_plain_data(value: Any) -> Any:
             if depth >= MAX_DEPTH:
                 message = f"is nested more than {MAX_DEPTH} levels deep"
                 raise PydanticCustomError("too_deep", "{message}", {"message": message})
+            count += len(entry)
+            if count > max_values:
+                message = f"has more than {max_values:,} values"
+                raise PydanticCustomError("too_many_values", "{message}", {"message": message})
             inner = entry.values() if isinstance(entry, dict) else entry
             values += [(each, depth + 1) for each in inner]
     return value
 
 
-#: Any data of JSON.
-PlainData = Annotated[Any, AfterValidator(check_plain_data)]
 #: An object of JSON.
 PlainObject = Annotated[dict[str, Any], AfterValidator(check_plain_data)]
 

@@ -15,6 +15,9 @@ from autocog_core.server.autocog_api.body import Body, kind_of
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import MAX_INTEGER
 
+#: Entries of a list of choices; the limits of the server are checked later.
+MAX_LISTED = 1_000_000
+
 ValueBody = str | bool | Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)] | float
 
 
@@ -57,11 +60,11 @@ ChoicesBody = Annotated[
         Annotated[
             Annotated[str, Tag("<text>")]
             | Annotated[ChoiceBody, Tag("<object>")]
-            | Annotated[list[AnyChoice], Field(min_length=1), Tag("<list>")],
+            | Annotated[list[AnyChoice], Field(fail_fast=True, min_length=1), Tag("<list>")],
             Discriminator(kind_of),
         ]
     ],
-    Field(min_length=1),
+    Field(fail_fast=True, min_length=1, max_length=MAX_LISTED),
 ]
 
 

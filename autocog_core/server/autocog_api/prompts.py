@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from autocog_core.server.autocog_api.body import Body, ModelBody, PlainObject
+from autocog_core.server.autocog_api.body import Body, ModelBody, check_plain_data
 from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.prompt import Prompt, PromptLike, TextPiece, TokenPiece
+
+#: What no request needs more of. The limits of the server, which are lower, are checked later: a
+#: list of wrong entries must not keep the event loop busy.
+MAX_PROMPTS = 100_000
+MAX_PIECES = 10_000
+MAX_TOKENS = 1_000_000
+MAX_MESSAGES = 2_000
+MAX_TEMPLATE_VALUES = 1_000
+
+TemplateArguments = Annotated[
+    dict[str, Any], AfterValidator(partial(check_plain_data, max_values=MAX_TEMPLATE_VALUES))
+]
 
 
 class MessageBody(Body):
@@ -33,7 +46,9 @@ class TextPieceBody(Body):
 class TokenPieceBody(Body):
     """Token ids in a prompt."""
 
-    tokens: list[TokenId] = Field(description="The ids, which stay as they are.")
+    tokens: Annotated[list[TokenId], Field(fail_fast=True)] = Field(
+        description="The ids, which stay as they are."
+    )
 
 
 def _kind_of_prompt(value: Any) -> str:
@@ -53,11 +68,17 @@ PieceBody = Annotated[
 ]
 PromptBody = Annotated[
     Annotated[str, Tag("<text>")]
-    | Annotated[list[TokenId], Field(min_length=1), Tag("<ids>")]
-    | Annotated[list[PieceBody], Field(min_length=1), Tag("<pieces>")],
+    | Annotated[
+        list[TokenId], Field(fail_fast=True, min_length=1, max_length=MAX_TOKENS), Tag("<ids>")
+    ]
+    | Annotated[
+        list[PieceBody], Field(fail_fast=True, min_length=1, max_length=MAX_PIECES), Tag("<pieces>")
+    ],
     Discriminator(_kind_of_prompt),
 ]
-ChatBody = Annotated[list[MessageBody], Field(min_length=1)]
+ChatBody = Annotated[
+    list[MessageBody], Field(fail_fast=True, min_length=1, max_length=MAX_MESSAGES)
+]
 
 
 def as_prompt(prompt: PromptBody) -> PromptLike:
@@ -83,16 +104,16 @@ class PromptsBody(ModelBody):
         description="The text before: a string, a list of token ids, or pieces of both.",
         examples=["The capital of France is"],
     )
-    prompts: list[PromptBody] | None = Field(
-        None, min_length=1, description="Many prompts in place of `prompt`."
+    prompts: Annotated[list[PromptBody], Field(fail_fast=True)] | None = Field(
+        None, min_length=1, max_length=MAX_PROMPTS, description="Many prompts in place of `prompt`."
     )
     messages: ChatBody | None = Field(
         None, description="A chat in place of `prompt`, for models with a chat template."
     )
-    chats: list[ChatBody] | None = Field(
-        None, min_length=1, description="Many chats in place of `prompt`."
+    chats: Annotated[list[ChatBody], Field(fail_fast=True)] | None = Field(
+        None, min_length=1, max_length=MAX_PROMPTS, description="Many chats in place of `prompt`."
     )
-    template_arguments: PlainObject | None = Field(
+    template_arguments: TemplateArguments | None = Field(
         None,
         description="Variables of the model's chat template, such as `enable_thinking`.",
     )

@@ -64,7 +64,7 @@ class RunBody(ModelBody):
     )
     inputs: Annotated[
         Annotated[PlainObject, Tag("<object>")]
-        | Annotated[list[PlainObject], Field(min_length=1), Tag("<list>")],
+        | Annotated[list[PlainObject], Field(fail_fast=True, min_length=1), Tag("<list>")],
         Discriminator(kind_of),
     ] = Field(default={}, description="The values of its inputs: one row, or a list of rows.")
     tree: bool = Field(False, description="Give all paths, too.")

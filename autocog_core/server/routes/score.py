@@ -39,12 +39,15 @@ class ScoreBody(ModelBody):
     one_of = ("text", "texts", "pairs")
 
     text: str | None = Field(None, description="The text to score.")
-    texts: list[str] | None = Field(
+    texts: Annotated[list[str], Field(fail_fast=True)] | None = Field(
         None, min_length=1, description="Many texts in place of `text`."
     )
-    pairs: list[Annotated[list[str], Field(min_length=2, max_length=2)]] | None = Field(
-        None, min_length=1, description="Pairs of texts to compare, in place of `text`."
-    )
+    pairs: (
+        Annotated[
+            list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(fail_fast=True)
+        ]
+        | None
+    ) = Field(None, min_length=1, description="Pairs of texts to compare, in place of `text`.")
     context: PromptBody = Field("", description="What stands before each text; it has no score.")
     words: bool = Field(False, description="Give the surprisal of each word, too.")
     window: Positive | None = Field(
