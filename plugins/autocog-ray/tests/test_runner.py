@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import ray
 
 import autocog_core as autocog
 from autocog_core.dataset import Row
 from autocog_core.runners import ModelReferences, Runner, RunnerRun, load_runner
 from autocog_core.testing import RunnerContractTests
 from autocog_ray import RayRunner
+from autocog_ray.connection import connect
 from tests.support.processes import child_environment
 from tests.support.small_backends import install
 
@@ -109,9 +112,19 @@ def test_the_options_are_checked_before_ray_starts() -> None:
     assert isinstance(load_runner("ray", workers=3, gpus_per_worker=0.5), RayRunner)
 
 
-def test_an_address_without_a_cluster_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
+def test_an_address_that_nobody_answers_is_an_error_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with socket.socket() as taken:
+        # It listens to nobody.
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(autocog.ConfigError, match=f"no connection .*{address} does not answer"):
+            connect(address)
 
+
+def test_an_address_without_a_cluster_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**options: object) -> None:
         raise ConnectionError("Could not find any running Ray instance. Please look.")
 

@@ -28,7 +28,8 @@ def result_of(reference: Any) -> Any:
             raise cause from None
         raise EngineError(f"a worker raised {type(cause).__name__}: {cause}") from error
     except RayError as error:
-        reason = " ".join(str(error).split())[:200]
+        # What follows are ids.
+        reason = " ".join(str(error).partition("class_name:")[0].split())[:200]
         raise WorkerLostError(f"a worker of Ray is lost: {reason}", where='runner "ray"') from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _QUIET = {
 }
 #: Batches and results are small. By default, Ray takes a third of the memory.
 _STORE_BYTES = 2**28
+#: Seconds that the first computer of a cluster has to answer.
+_ANSWER_SECONDS = 10.0
 
 
 def connect(address: str | None = None, processors: int | None = None) -> bool:
@@ -47,6 +50,7 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
         "object_store_memory": _STORE_BYTES,
     }
     try:
+        _require_answer(address)
         ray.init(
             address=address or "local",
             **(own if address is None else {}),
@@ -65,6 +69,21 @@ def connect(address: str | None = None, processors: int | None = None) -> bool:
             f"no connection with Ray: {shown}", where='runner "ray"', hint=hint
         ) from error
     return True
+
+
+def _require_answer(address: str | None) -> None:
+    """Check that somebody listens at HOST:PORT. Ray itself would try for minutes.
+
+    :raises ConnectionError: if nobody does.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConnectionError(f"{address} does not answer ({reason})") from error
 
 
 def _silence_errors() -> None:
