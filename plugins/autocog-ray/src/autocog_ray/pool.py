@@ -32,7 +32,7 @@ class WorkerPool:
     """
 
     def __init__(self, job: Job, **options: float) -> None:
-        self._actor_class = ray.remote(RowActor).options(
+        self._actor_class: Any = ray.remote(RowActor).options(
             **options,
             max_restarts=0,
             # A batch must not wait for a worker that has no place: another one takes it.
