@@ -50,7 +50,13 @@ def write(result: runner.Report, path: Path) -> None:
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
 
 
-@pytest.mark.parametrize("key", [None, "sk-secret"], ids=["open", "with a key"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(None, id="open", marks=pytest.mark.soak),
+        pytest.param("sk-secret", id="with a key"),
+    ],
+)
 def test_all_requirements_on_a_random_model(key: str | None) -> None:
     name = "random-key" if key else "random"
     check(name, small_models()["random"], key, leave_out=frozenset())
