@@ -19,7 +19,7 @@ from autocog_core import (
     Text,
 )
 from autocog_openai import OpenAI
-from autocog_openai.servers import autocog_server
+from autocog_openai.servers import autocog_trees
 from tests.support.served import ROWS, server_in_thread
 from tests.support.small_backends import Plain, random_model, table_model
 
@@ -157,7 +157,7 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(remote: Model) -> None:
 def test_many_trees_are_several_requests(
     remote: Model, local: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(autocog_server, "MAX_TREES", 3)
+    monkeypatch.setattr(autocog_trees, "MAX_TREES", 3)
     prompts = [f"prompt {number}" for number in range(10)]
     here, there = (model.choose_many(prompts, choices=CHOICES) for model in (local, remote))
     assert [result.scores for result in there] == [result.scores for result in here]
