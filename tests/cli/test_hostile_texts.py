@@ -111,6 +111,8 @@ COMMANDS: dict[str, list[str]] = {
     "init": ["init", FILE],
     "docs": ["docs", HOSTILE],
     "merge": ["merge", FILE, f"{FILE}.txt", "-o", "merged.jsonl"],
+    "serve": ["serve", "--host", HOSTILE, "--no-auth"],
+    "serve of an unknown model": ["serve", HOSTILE + "x"],
     "report": ["report", FILE, "-o", "report.html"],
     "report of what is no output": ["report", HOSTILE, "--json", "-"],
     "a tree": ["show", "tree.json"],

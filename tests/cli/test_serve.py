@@ -31,6 +31,8 @@ from tests.support.served import serve_process
         (["--log-prompts"], "--log-prompts: requires --access-log"),
         (["known", "--access-log", "no/folder"], "cannot write the access log"),
         (["known", "--host", "203.0.113.1", "--no-auth"], "cannot listen"),
+        (["known", "--host", "a" * 100, "--no-auth"], "cannot listen"),
+        (["known", "--host", "no host", "--no-auth"], "cannot listen"),
         (["keyed"], "AUTOCOG_TEST_SEED is not set"),
         (["--port", "70000"], "--port"),
     ],
@@ -57,7 +59,7 @@ def test_a_port_in_use_is_one_message(run: Run) -> None:
 
     assert done.exit_code == 2
     assert "in use" in done.stderr
-    assert "take another --port" in done.stderr
+    assert "take another --port or --host" in done.stderr
 
 
 def test_without_the_extra_the_message_says_what_to_install(

@@ -73,9 +73,11 @@ def listen(config: ServerConfig) -> socket.socket:
         # without it an answer's body waits 40 ms for the confirmation of its headers.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a text that can be no name of a host.
+        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"cannot listen: {error.strerror or error}", where=where, hint="take another --port"
+            f"cannot listen: {reason}", where=where, hint="take another --port or --host"
         ) from None
 
 
