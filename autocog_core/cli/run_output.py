@@ -122,15 +122,18 @@ def _numbers(row: OutputRow) -> str:
     )
 
 
-def show_summary(summary: Summary, progress: RunProgress | None = None) -> None:
+def show_summary(
+    summary: Summary, progress: RunProgress | None = None, *, source: str = "the input"
+) -> None:
     """Print the totals of all rows on stderr, and warn if they cannot be what was meant.
 
     :param summary: the totals.
     :param progress: the progress of the run; None if the rows are those of earlier runs.
+    :param source: what messages call the rows' source.
     """
     session.show_facts(_summary_facts(summary, progress))
     if not summary.rows:
-        session.warn("the input has no rows")
+        session.warn(f"{source} has no rows")
     accuracy = summary.accuracy
     if accuracy is not None and accuracy.impossible and accuracy.impossible == accuracy.answered:
         session.warn(

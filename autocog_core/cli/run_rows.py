@@ -49,7 +49,7 @@ def run_to_stdout(
         summary = replace(builder.summary(), usage=usage)
         file.check_count(summary.rows, total)
         file.check_content()
-    show_summary(summary, progress)
+    show_summary(summary, progress, source=_name_source(shard))
     return summary
 
 
@@ -82,5 +82,9 @@ def run_to_file(
             options=destination.options,
             on_progress=progress.update,
         )
-    show_summary(summary, progress)
+    show_summary(summary, progress, source=_name_source(shard))
     return summary
+
+
+def _name_source(shard: Shard) -> str:
+    return "the input" if shard.is_whole else f"shard {shard} of the input"

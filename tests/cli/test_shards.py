@@ -37,6 +37,14 @@ def test_merged_tables_are_that_of_one_run(files: Path, run: Invoke) -> None:
     assert (files / "merged.csv").read_bytes() == (files / "whole.csv").read_bytes()
 
 
+def test_a_shard_without_rows_is_no_input_without_rows(files: Path, run: Invoke) -> None:
+    shard = ("--shard", "11/12")
+    for arguments in ((), ("-o", "11.jsonl")):
+        result = run(*COMMAND, *shard, *arguments)
+        assert result.exit_code == 0
+        assert "warning: shard 11/12 of the input has no rows" in result.stderr
+
+
 def test_rows_of_a_shard_go_to_stdout(files: Path, run: Invoke) -> None:
     result = run(*COMMAND, "--shard", "2/4", "--output-format", "csv")
     assert [line.split(",")[0] for line in result.stdout.splitlines()] == ["text", "two", "three"]
