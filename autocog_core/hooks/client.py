@@ -215,6 +215,26 @@ class BackendClient(EngineCalls):
         self._check_choices(answer, request)
         return answer
 
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+        """Return the scores of several requests by one call of the backend's `choose_many`.
+
+        :returns: the scores; None if the backend has no such call for them, or a wrapper must see
+            a `choose` for each.
+        """
+        hook = "choose_many"
+        if hook not in self.capabilities or not self._plugins.all_have("choose", hook):
+            return None
+        # In a tuple, because None is an answer.
+        answered: tuple[list[ChoiceScores] | None] = self._call(
+            hook, lambda: (self._hooks.choose_many(requests=requests),)
+        )
+        (answers,) = answered
+        if answers is not None:
+            self.check(hook, result_checks.check_count, answers, len(requests))
+            for scores, request in zip(answers, requests, strict=True):
+                self._check_choices(scores, request)
+        return answers
+
     def _check_choices(self, answer: ChoiceScores | TopChoices, request: ChoiceRequest) -> None:
         # Core's own scores follow from answers that were checked.
         if self._plugins.only_core_answers("choose"):

@@ -51,6 +51,12 @@ class PluginCalls:
             self._only_core[hook] = only_core
         return only_core
 
+    def all_have(self, hook: str, other: str) -> bool:
+        """Return whether each plugin that implements or wraps a hook also has the other one."""
+        others = {each.plugin_name for each in self._implementations(other)}
+        names = {each.plugin_name for each in self._implementations(hook)}
+        return names - {CORE} <= others
+
     def find_without_parameter(self, hook: str, parameter: str) -> str:
         """Return the plugin whose implementation does not take a parameter; "" if all do.
 

@@ -139,6 +139,15 @@ def check_scores(answer: Any, request: ChoiceRequest, info: BackendInfo) -> None
         _check_exact(answer, info)
 
 
+def check_count(answers: Any, count: int) -> None:
+    """Check that there is one answer for each request.
+
+    :param count: the number of requests.
+    """
+    require_type(answers, list)
+    require(len(answers) == count, f"{len(answers)} answers for {count} requests")
+
+
 def check_given_arguments(answer: ChoiceScores | TopChoices, request: ChoiceRequest) -> None:
     """Check that the norm and the boundary of a request were not ignored."""
     if answer.norm != request.norm:

@@ -111,6 +111,19 @@ def choose(request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
 
 
 @hookspec(firstresult=True)
+def choose_many(requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+    """Score the choices of several requests in one call, for backends that score choices themselves.
+
+    The scores are those of one `choose` for each request. A backend needs this hook only if one
+    call is cheaper, such as one request to a server.
+
+    :param requests: the prompts and the choices, without `top`.
+    :returns: the scores of each request, or None to call `choose` for each.
+    :raises CapabilityError: as `choose`.
+    """
+
+
+@hookspec(firstresult=True)
 def complete(request: CompletionRequest) -> Completion | None:
     """Continue a prompt.
 

@@ -16,7 +16,12 @@ from autocog_core.model.choice_arguments import (
     make_choice_request,
     require_list,
 )
-from autocog_core.model.choice_scoring import choose_one, choose_together, choose_top
+from autocog_core.model.choice_scoring import (
+    choose_by_backend,
+    choose_one,
+    choose_together,
+    choose_top,
+)
 from autocog_core.scoring.choice_encoding import check_choices
 from autocog_core.types.choice import ChoiceRequest, ChoiceScores, EndOfSequence, Norm
 from autocog_core.types.prompt import Message, Prompt, PromptLike
@@ -225,10 +230,13 @@ class ChoiceCalls(GreedyCalls):
             return best
         if context.core_chooses():
             results = choose_together(context.client, requests)
+        else:
             for request, _ in requests:
-                warn_about_choices(context.client, request)
-            return results
-        return [_choose(context, request, texts) for request, texts in requests]
+                check_choices(request)
+            results = choose_by_backend(context.client, requests)
+        for request, _ in requests:
+            warn_about_choices(context.client, request)
+        return results
 
 
 def score_choices(

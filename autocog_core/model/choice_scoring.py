@@ -44,11 +44,25 @@ def choose_together(
     :param requests: the requests; see `choose_one`.
     """
     distinct = [_distinct(client, request, texts) for request, texts in requests]
-    results = choose_many(client, [request for request, _ in distinct])
-    return [
-        result if texts is None else merge_texts(result, owners, texts.values)[0]
-        for result, (_, owners), (_, texts) in zip(results, distinct, requests, strict=True)
-    ]
+    return _merged(choose_many(client, [request for request, _ in distinct]), distinct, requests)
+
+
+def choose_by_backend(
+    client: BackendClient, requests: Sequence[tuple[ChoiceRequest, ChoiceTexts | None]]
+) -> list[ChoiceScores]:
+    """Return the scores of several requests by the backend's own methods.
+
+    They are one call of its `choose_many`, if it has that for them, else one `choose` for each.
+
+    :param client: the model's client.
+    :param requests: the requests; see `choose_one`.
+    """
+    if len(requests) > 1 and "choose_many" in client.capabilities:
+        distinct = [_distinct(client, request, texts) for request, texts in requests]
+        results = client.choose_many([request for request, _ in distinct])
+        if results is not None:
+            return _merged(results, distinct, requests)
+    return [choose_one(client, request, texts) for request, texts in requests]
 
 
 def choose_top(
@@ -102,6 +116,18 @@ def _choose_top_by_backend(
     if texts is not None:
         answer = merge_texts(answer, texts.owners, texts.values)[0]
     return best_of_scores(answer, wanted)
+
+
+def _merged(
+    results: Sequence[ChoiceScores],
+    distinct: Sequence[tuple[ChoiceRequest, tuple[int, ...]]],
+    requests: Sequence[tuple[ChoiceRequest, ChoiceTexts | None]],
+) -> list[ChoiceScores]:
+    """Return the scores of choices from those of the texts that `_distinct` left."""
+    return [
+        result if texts is None else merge_texts(result, owners, texts.values)[0]
+        for result, (_, owners), (_, texts) in zip(results, distinct, requests, strict=True)
+    ]
 
 
 def _distinct(

@@ -37,6 +37,7 @@ HOOK_METHODS = {
     "greedy_impl": "greedy_impl",
     "greedy_tree_impl": "greedy_tree_impl",
     "choose_impl": "choose",
+    "choose_many_impl": "choose_many",
     "run_automata_impl": "run_automata",
     "vocabulary_impl": "vocabulary",
     "chat_prompt_impl": "chat_prompt",

@@ -34,6 +34,11 @@ from autocog_core.wrappers.store import ByteStore
 from autocog_core.wrappers.wrapper import Wrapper, WrapperOptions
 
 BYTES_PER_GB = 10**9
+#: The hook that answers several queries, and its parameter, by the name of the stored answers.
+_MANY = {
+    "greedy_tree_impl": ("greedy_tree_impl", "queries"),
+    "choose": ("choose_many", "requests"),
+}
 log = logging.getLogger(__name__)
 
 
@@ -93,6 +98,16 @@ class Cache(Wrapper):
         return scores
 
     @hookimpl(tryfirst=True)
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+        """Return the scores of requests; one call of the backend answers the missing ones."""
+        all_keys = [self._key("choose", make_key("choose", request)) for request in requests]
+        keys = [key for key in all_keys if key is not None]
+        if len(keys) < len(requests):
+            return None
+        scores = self._load_or_call_all("choose", dict(zip(keys, requests, strict=True)))
+        return None if scores is None else [scores[key] for key in keys]
+
+    @hookimpl(tryfirst=True)
     def greedy_tree_impl(self, queries: Sequence[TreeQuery]) -> list[TreeScores] | None:
         """Return the scores of token trees; one call of the backend evaluates the missing trees."""
         hook = "greedy_tree_impl"
@@ -100,15 +115,9 @@ class Cache(Wrapper):
         keys = [key for key in all_keys if key is not None]
         if len(keys) < len(queries):
             return None
-        unique = dict(zip(keys, queries, strict=True))
-        stored = ((key, self._load(hook, key)) for key in unique)
-        scores_by_key = {key: scores for key, scores in stored if scores is not None}
-        missing = {key: query for key, query in unique.items() if key not in scores_by_key}
-        if missing:
-            evaluated = self._evaluate(missing)
-            if evaluated is None:
-                return None
-            scores_by_key |= evaluated
+        scores_by_key = self._load_or_call_all(hook, dict(zip(keys, queries, strict=True)))
+        if scores_by_key is None:
+            return None
         # Callers may change their answers, so a repeated query has a copy. It has the original
         # cost, so that the bytes of a run do not depend on which rows share a call.
         returned: set[bytes] = set()
@@ -124,22 +133,34 @@ class Cache(Wrapper):
         """Close the file."""
         self._store.close()
 
-    def _evaluate(self, queries: dict[bytes, TreeQuery]) -> dict[bytes, TreeScores] | None:
-        """Evaluate token trees, and store their scores."""
-        hook = "greedy_tree_impl"
-        answers, is_from_backend = self.context().call_inner(hook, queries=list(queries.values()))
-        if answers is None:
+    def _load_or_call_all(self, hook: str, queries: dict[bytes, Any]) -> dict[bytes, Any] | None:
+        """Return the answers to queries by their keys; one inner call answers the missing ones.
+
+        :param hook: "greedy_tree_impl" or "choose", under whose name the answers are stored.
+        :returns: the answers, or None if there is no answer to what is missing.
+        """
+        stored = ((key, self._load(hook, key)) for key in queries)
+        answers = {key: answer for key, answer in stored if answer is not None}
+        missing = {key: query for key, query in queries.items() if key not in answers}
+        if not missing:
+            return answers
+        called, parameter = _MANY[hook]
+        new, is_from_backend = self.context().call_inner(
+            called, **{parameter: list(missing.values())}
+        )
+        if new is None:
             return None
-        if len(answers) != len(queries):
+        if len(new) != len(missing):
             raise ContractError(
-                f"{hook}: {len(answers)} answers for {len(queries)} queries",
+                f"{called}: {len(new)} answers for {len(missing)} {parameter}",
                 where=self.context().name,
             )
-        scores_by_key = dict(zip(queries, answers, strict=True))
-        for key, scores in scores_by_key.items():
-            if is_from_backend and scores.values.shape == queries[key].tokens.shape:
-                self._save(hook, key, scores)
-        return scores_by_key
+        for (key, query), answer in zip(missing.items(), new, strict=True):
+            answers[key] = answer
+            is_tree = isinstance(query, TreeQuery)
+            if is_from_backend and not (is_tree and answer.values.shape != query.tokens.shape):
+                self._save(hook, key, answer)
+        return answers
 
     def _key(self, hook: str, call_key: bytes | None) -> bytes | None:
         """Return the key of a call of this model; None if the call is not cached."""

@@ -105,6 +105,14 @@ class Record(Wrapper):
         return answer
 
     @hookimpl(wrapper=True, trylast=True)
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> HookWrapper:
+        """Record the scores of each request, as those of a `choose`."""
+        answer = yield from self._outer_call()
+        for request, scores in zip(requests, answer or (), strict=False):
+            self._add_outermost("choose", make_key("choose", request), request, scores)
+        return answer
+
+    @hookimpl(wrapper=True, trylast=True)
     def vocabulary(self) -> HookWrapper:
         """Record the vocabulary."""
         answer = yield

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from autocog_core.redaction import MASK, is_secret_name, redact
-from autocog_core.types.prompt import TokenPiece
+from autocog_core.types.prompt import Prompt, TokenPiece
 from autocog_core.types.top_choices import TopChoices
 
 #: Longest text, and longest list or mapping, that is shown in full.
@@ -113,9 +113,17 @@ def _count_input(hook: str, arguments: Mapping[str, Any]) -> int | None:
         case "greedy_tree_impl":
             return sum(len(query.prefix) + len(query.tokens) for query in arguments["queries"])
         case "complete" | "choose":
-            pieces = arguments["request"].prompt.pieces
-            if all(isinstance(piece, TokenPiece) for piece in pieces):
-                return sum(len(piece.tokens) for piece in pieces)
+            return _count_prompt(arguments["request"].prompt)
+        case "choose_many":
+            counts = [_count_prompt(request.prompt) for request in arguments["requests"]]
+            return None if None in counts else sum(filter(None, counts))
+    return None
+
+
+def _count_prompt(prompt: Prompt) -> int | None:
+    """Return the number of tokens of a prompt; None if a piece is text."""
+    if all(isinstance(piece, TokenPiece) for piece in prompt.pieces):
+        return sum(len(piece.tokens) for piece in prompt.pieces if isinstance(piece, TokenPiece))
     return None
 
 
@@ -130,6 +138,8 @@ def _count_output(hook: str, answer: Any) -> int | None:
         case "choose":
             scores = answer.top if isinstance(answer, TopChoices) else answer.scores
             return sum(len(score.tokens) for score in scores)
+        case "choose_many":
+            return sum(len(score.tokens) for each in answer for score in each.scores)
     return None
 
 
@@ -141,4 +151,7 @@ def _count_evaluated(hook: str, answer: Any) -> int | None:
             return sum(int(scores.tokens_evaluated) for scores in answer)
         case "complete" | "choose":
             return None if answer.tokens_evaluated is None else int(answer.tokens_evaluated)
+        case "choose_many":
+            counts = [scores.tokens_evaluated for scores in answer]
+            return None if None in counts else int(sum(counts))
     return None

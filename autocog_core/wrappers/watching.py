@@ -100,6 +100,11 @@ class _WatchingHooks:
         return (yield from _watch(self, "choose", request=request))
 
     @hookimpl(wrapper=True)
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> _Watched:
+        """Watch the call."""
+        return (yield from _watch(self, "choose_many", requests=requests))
+
+    @hookimpl(wrapper=True)
     def vocabulary(self) -> _Watched:
         """Watch the call."""
         return (yield from _watch(self, "vocabulary"))
