@@ -112,7 +112,7 @@ def choose(request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
 
 @hookspec(firstresult=True)
 def choose_many(requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
-    """Score the choices of several requests in one call, for backends that score choices themselves.
+    """Score the choices of several requests in one call, if a backend scores choices itself.
 
     The scores are those of one `choose` for each request. A backend needs this hook only if one
     call is cheaper, such as one request to a server.

@@ -22,6 +22,7 @@ from autocog_openai.routes.token_listing import read_token
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import CHAT, DECIDER, KEY, OpenAIServer
+from tests.support.openai.servers.openai_decisions import DECIDES
 from tests.support.openai.servers.rewriting import Rewriting, change_everywhere
 from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.sglang import SGLang
@@ -177,7 +178,7 @@ def test_wrong_probabilities_of_a_decision_are_a_malformed_answer(
 ) -> None:
     server = Rewriting(OpenAIServer())
     model = connect_chat(server, model=DECIDER, server="openai", max_retries=0)
-    assert model.as_model().info.details["server_decisions"] is True
+    assert model.as_model().info.details["decision_routes"] == DECIDES
     server.change = change_everywhere(("probability",), value)
     with malformed("probability"):
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision")

@@ -15,7 +15,7 @@ from autocog_openai.connection.errors import MalformedAnswerError
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, REASONING, OpenAIServer
-from tests.support.openai.servers.openai_decisions import probabilities
+from tests.support.openai.servers.openai_decisions import DECIDES, probabilities
 from tests.support.openai.servers.scripted import Scripted
 from tests.support.openai.servers.wrong_echo import WrongEcho
 
@@ -217,12 +217,15 @@ def test_pick_constrains_the_answer_to_the_choices(
 def test_decisions_have_the_servers_probabilities_and_no_tokens(connect_chat: Connect) -> None:
     server = OpenAIServer()
     model = connect_chat(server, model=DECIDER, server="openai")
-    assert model.as_model().info.details["server_decisions"] is True
+    assert model.as_model().info.details["decision_routes"] == DECIDES
     found = model.choose(messages=MESSAGES, choices=["yes", "no", "maybe"], method="decision")
     asked = server.log.bodies("/v1/decisions")[-1]
     expected = probabilities(server.engine, "Yes or no?", asked["questions"][0], 3)
     assert [score.prob for score in found.scores] == pytest.approx(expected, abs=1e-6)
-    assert (found.method, found.exact, found.reason) == ("decision", False, "requested")
+    assert (found.method, found.exact) == ("decision", False)
+    assert found.reason.startswith(
+        "requested; the probabilities are those of the server's decision"
+    )
     assert all(score.tokens == () and score.token_logprobs == () for score in found.scores)
     with pytest.raises(CapabilityError, match="pmi"):
         model.choose(messages=MESSAGES, choices=["yes", "no"], method="decision", norm="pmi")
@@ -234,7 +237,7 @@ def test_decisions_with_invalid_probabilities_are_errors(
 ) -> None:
     scripted = Scripted(OpenAIServer())
     model = connect_chat(scripted, model=DECIDER, server="openai")
-    assert model.as_model().info.details["server_decisions"] is True
+    assert model.as_model().info.details["decision_routes"] == DECIDES
     told = [{"value": v, "probability": p} for v, p in zip(("yes", "no"), shares, strict=True)]
     answer = {"type": "choice", "choice": "yes", "probabilities": told}
     scripted.answers.append(JSONResponse({"answers": [answer]}))

@@ -116,7 +116,7 @@ def test_a_hostile_server_is_survived(hostile: Hostile, trials: Trials) -> None:
 #: What the plugin would use, and this server lacks.
 ABILITIES = (
     *("token_ids", "token_logprobs", "max_top_logprobs", "chat_max_top_logprobs", "logit_bias"),
-    *("prefill", "prompt_logprobs", "server_decisions", "tokenizer_route", "context_length"),
+    *("prefill", "prompt_logprobs", "decision_routes", "tokenizer_route", "context_length"),
 )
 
 

@@ -24,6 +24,7 @@ from tests.support.openai.servers.openai_api import (
     REASONING,
     OpenAIServer,
 )
+from tests.support.openai.servers.openai_decisions import DECIDES
 from tests.support.openai.servers.scripted import Scripted, refusal
 from tests.support.openai.servers.serving import serving
 from tests.support.openai.servers.sglang import SGLang
@@ -135,7 +136,6 @@ EXPECTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
             "logit_bias": True,
             "prefill": False,
             "choice_constraint": True,
-            "server_decisions": False,
         },
     ),
     "reasoning": (
@@ -158,7 +158,7 @@ EXPECTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "decider": (
         OpenAIServer,
         {**OPENAI, "model": DECIDER},
-        {**NONE, "chat": False, "server_decisions": True},
+        {**NONE, "chat": False, "decision_routes": DECIDES},
     ),
 }
 

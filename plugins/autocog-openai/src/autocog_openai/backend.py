@@ -99,6 +99,9 @@ class OpenAI(ChoiceLM):
     def choose_impl(self, request: ChoiceRequest) -> ChoiceScores | TopChoices | None:
         return self._engine.choose(request)
 
+    def choose_many_impl(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+        return self._engine.choose_many(requests)
+
     def complete_impl(self, request: CompletionRequest) -> Completion | None:
         return self._engine.complete(request)
 

@@ -180,6 +180,10 @@ class Engine(ServerModel):
         """Return the scores of a choice; None if core scores it by token trees."""
         return ChoiceMethods(self).choose(self._client(), request)
 
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+        """Return the scores of several choices; None if each is requested by itself."""
+        return ChoiceMethods(self).choose_many(requests)
+
     def complete(self, request: CompletionRequest) -> Completion | None:
         """Return the completion of a prompt; None if core writes it by token distributions."""
         if request.constraint is not None and request.stop:
@@ -289,7 +293,7 @@ class Engine(ServerModel):
     def _hooks(self) -> tuple[str, ...]:
         """Return the names of the available hooks."""
         capabilities = self.capabilities
-        hooks = ["choose", "complete", "describe", "usage", "close"]
+        hooks = ["choose", "choose_many", "complete", "describe", "usage", "close"]
         if self.tokenizer_or_none is not None:
             hooks += ["tokenize", "detokenize"]
         # If EOS is unknown, an automaton that writes token by token would not stop.

@@ -26,6 +26,8 @@ KNOWN = frozenset({
 })
 # fmt: on
 QUESTIONS, CHOICES, LEVELS = 400, 255, 10
+#: What the probe finds of the route, in `info.details["decision_routes"]`.
+DECIDES = {"v1/decisions": "yes"}
 
 
 def answer(engine: Engine, body: Mapping[str, Any], reasoning: bool) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autocog_core import (
@@ -13,15 +14,18 @@ from autocog_core import (
 )
 from autocog_core.toolkit import BackendClient
 from autocog_openai.choice.chat import ChatChoice
-from autocog_openai.choice.constrained import choose_by_server, choose_constrained
+from autocog_openai.choice.constrained import choose_constrained
+from autocog_openai.choice.decision import choose_by_decision
 from autocog_openai.choice.echo import EchoChoice
 from autocog_openai.choice.text import TextChoice
 from autocog_openai.choice.tree_walk import no_choice_reached
+from autocog_openai.decisions.routes import describe_routes
 from autocog_openai.model.server_model import ServerModel
 
 #: In order of preference.
 METHODS = ("tree", "echo", "top_logprobs", "pick", "decision")
 _REQUESTED = "requested"
+_NO_LOGPROBS = "the server returns no log-probabilities"
 #: The answer to a request: with `top`, some methods return the best choices only.
 Scores = ChoiceScores | TopChoices
 
@@ -48,9 +52,7 @@ class ChoiceMethods:
         if method == "tree" or (method is None and self._model.scorer is not None):
             return None
         if method == "decision":
-            if not self._capabilities.server_decisions:
-                raise self._unsupported(method, "the server has no route for decisions")
-            return self._by_server_decision(request, _REQUESTED)
+            return self._by_decision([request], _REQUESTED)[0]
         if method == "pick":
             return self._by_constraint(request, _REQUESTED)
         scores, reason = self._try_logprobs(client, request)
@@ -66,6 +68,19 @@ class ChoiceMethods:
         tokens_evaluated = picked.tokens_evaluated + (scores.tokens_evaluated or 0)
         return replace(picked, tokens_evaluated=tokens_evaluated)
 
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores] | None:
+        """Return the scores of requests that the server decides; None if another method is used.
+
+        :raises CapabilityError: as `choose`.
+        """
+        methods = {request.method for request in requests}
+        if methods == {"decision"}:
+            return self._by_decision(requests, _REQUESTED)
+        writes = self._capabilities.completions or self._capabilities.chat
+        if methods == {None} and not writes and self._model.decision_protocol is not None:
+            return self._by_decision(requests, _NO_LOGPROBS)
+        return None
+
     def _try_logprobs(
         self, client: BackendClient, request: ChoiceRequest
     ) -> tuple[Scores | None, str]:
@@ -74,7 +89,7 @@ class ChoiceMethods:
         if request.method is None and self._model.tokenizer_or_none is None and can_pick:
             return None, "there is no tokenizer (set the option tokenizer)"
         scores = self._by_logprobs(client, request)
-        return scores, self._listing_problem() or "the server returns no log-probabilities"
+        return scores, self._listing_problem() or _NO_LOGPROBS
 
     def _by_logprobs(self, client: BackendClient, request: ChoiceRequest) -> Scores | None:
         """Use "echo" or "top_logprobs"; None if the routes in use do not support it."""
@@ -113,8 +128,8 @@ class ChoiceMethods:
     def _by_constraint(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
         """Use "pick", or "decision" if the server supports only this."""
         if not (self._capabilities.chat and self._capabilities.choice_constraint):
-            if request.method is None and self._capabilities.server_decisions:
-                return self._by_server_decision(request, reason)
+            if request.method is None and self._model.decision_protocol is not None:
+                return self._by_decision([request], reason)[0]
             missing = "the server cannot be constrained to one of several strings"
             if request.method is None:
                 missing = f"{reason}; {missing}"
@@ -123,10 +138,12 @@ class ChoiceMethods:
             raise self._unsupported("pick", "pmi needs log-probabilities")
         return choose_constrained(self._model, request, f"{reason}; there is no distribution")
 
-    def _by_server_decision(self, request: ChoiceRequest, reason: str) -> ChoiceScores:
-        if request.norm == "pmi":
-            raise self._unsupported("decision", "pmi needs log-probabilities")
-        return choose_by_server(self._model, request, reason)
+    def _by_decision(self, requests: Sequence[ChoiceRequest], reason: str) -> list[ChoiceScores]:
+        protocol = self._model.decision_protocol
+        if protocol is None:
+            routes = describe_routes(self._model.decision_routes)
+            raise self._unsupported("decision", f"the server decides nothing ({routes})")
+        return choose_by_decision(self._model, protocol, requests, reason)
 
     def _unsupported(self, method: str, reason: str) -> CapabilityError:
         return CapabilityError(

@@ -25,7 +25,7 @@ def compute_fingerprint(
     headers = {name.lower(): value for name, value in options.headers.items()}
     parts = (
         redact_url(base_url),
-        capabilities.model_dump_json(exclude={"vocabulary"}),
+        capabilities.model_dump_json(exclude={"vocabulary", "decision_routes"}),
         api,
         _tokenizer_identity(options.tokenizer),
         options.organization,

@@ -136,7 +136,7 @@ def _error_of_status(error: openai.APIStatusError, where: str) -> Exception:
     status = error.status_code
     in_body = error.response.extensions.get(ERROR_IN_BODY)
     if in_body is None:
-        body = error.body
+        body = _without_detail(error.body)
         message = _shorten(_message_in(body) or error.message)
         if status == 501 or (status == 500 and is_refusal(message)):
             sent = _sent(error.request)
@@ -209,12 +209,31 @@ def _sent(request: httpx2.Request) -> tuple[str, ...]:
     return tuple(body) if isinstance(body, dict) else ()
 
 
+def _without_detail(body: Any) -> Any:
+    """Return the error in a body of System One, which is in `detail`, with its kind as the code."""
+    detail = body.get("detail") if isinstance(body, Mapping) else None
+    if not isinstance(detail, Mapping):
+        return body
+    return {"code": detail.get("error_type"), **detail}
+
+
 def _message_in(body: Any) -> str:
     """Return the server's message, on one line."""
     message = body
     if isinstance(body, Mapping):
         message = body.get("message") or body.get("detail") or body.get("error") or body
+    if isinstance(message, list):
+        message = "; ".join(map(_message_of_field, message))
     return " ".join(str(message or "").split())
+
+
+def _message_of_field(entry: Any) -> str:
+    """Return the message about one field of the body, with its place."""
+    if not isinstance(entry, Mapping) or "msg" not in entry:
+        return str(entry)
+    place = entry.get("loc")
+    parts = [str(part) for part in place if part != "body"] if isinstance(place, list) else []
+    return f"{'.'.join(parts)}: {entry['msg']}" if parts else str(entry["msg"])
 
 
 def _shorten(message: str) -> str:

@@ -13,12 +13,14 @@ from autocog_core.toolkit import read_cached, write_cached
 from autocog_openai.connection.constraint_forms import ConstraintForm, constraint_fields
 
 #: Version of the stored file. Files of other versions are not read.
-FORMAT = 6
+FORMAT = 7
 #: How long a probe result is valid if some of the probe's requests failed inside the server.
 RETRY_FAILED_PROBE_SECONDS = 300.0
 
 #: Fields that are too long for a report.
 NOT_REPORTED = {"vocabulary", "special_token_ids", "special_token_strips", "identity"}
+#: Of routes for decisions, in a report.
+NOT_PROBED = 'not probed yet: the method "decision" does'
 UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 PromptLogprobs = Literal["none", "wrong", "right"]
 #: "own": before the mask of a constraint. "masked": after it. "unknown": the probe cannot say.
@@ -67,7 +69,8 @@ class ServerCapabilities(BaseModel):
     :ivar constraint_forms: how the server receives constraints on texts that it obeys, by kind.
     :ivar constrained_logprobs: whether log-probabilities of constrained texts are the model's own;
         empty if the server obeys no constraint.
-    :ivar server_decisions: whether there is a route for decisions.
+    :ivar decision_routes: what the server says of each route for decisions (`decisions/routes.py`);
+        empty if they were not probed.
     :ivar chat_template: whether the server renders messages with the model's chat template.
     :ivar refused_parameters: parameters that the model refuses.
     :ivar parallel_slots: how many requests the server processes at the same time, if it reports it.
@@ -108,7 +111,7 @@ class ServerCapabilities(BaseModel):
     choice_constraint: bool = False
     constraint_forms: dict[str, ConstraintForm] = {}
     constrained_logprobs: ConstrainedLogprobs = ""
-    server_decisions: bool = False
+    decision_routes: dict[str, str] = {}
     chat_template: bool = False
     refused_parameters: tuple[str, ...] = ()
     parallel_slots: int | None = None
@@ -133,6 +136,7 @@ class ServerCapabilities(BaseModel):
     def to_report(self) -> dict[str, Any]:
         """Return the known values for `BackendInfo.details`, without the vocabulary."""
         values = self.model_dump(exclude=NOT_REPORTED)
+        values["decision_routes"] = self.decision_routes or NOT_PROBED
         return {name: value for name, value in values.items() if value not in (None, "", (), {})}
 
 

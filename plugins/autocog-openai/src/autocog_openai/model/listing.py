@@ -1,4 +1,7 @@
-"""What `/v1/models` says about a model. A model that is not listed may still answer."""
+"""What `/v1/models` says about a model. A model that is not listed may still answer.
+
+System One has the list under `models`, with names, where OpenAI has `data`, with ids.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from autocog_openai.connection.errors import AccessDeniedError
 SINGLE_MODEL_OWNERS = ("llamacpp", "me")
 #: Fields of an entry that identify a model. Others change while the model stays the same: a
 #: status, a price, a description.
-IDENTIFYING_FIELDS = ("id", "root", "parent", "owned_by", "max_model_len", "digest", "revision")
+IDENTIFYING_FIELDS = (
+    *("id", "root", "parent", "owned_by", "max_model_len", "digest", "revision"),
+    "release_date",
+)
 IDENTIFYING_META = ("vocab_type", "n_vocab", "n_ctx_train", "n_embd", "n_params", "size")
 MAX_LISTED_MODELS = 20
 
@@ -57,7 +63,7 @@ def list_model(connection: Connection) -> ModelListing:
         answer = attempt(lambda: connection.get("v1/models"))
     except AccessDeniedError:
         return ModelListing()
-    data = answer.get("data") if isinstance(answer, Mapping) else None
+    data = (answer.get("data") or answer.get("models")) if isinstance(answer, Mapping) else None
     entries = [each for each in _items(data) if isinstance(each, Mapping)]
     entry = next((each for each in entries if model in _names(each)), None)
     if entry is None and len(entries) == 1 and entries[0].get("owned_by") in SINGLE_MODEL_OWNERS:
@@ -67,12 +73,12 @@ def list_model(connection: Connection) -> ModelListing:
     owners = {str(each.get("owned_by")) for each in entries}
     return ModelListing(
         owner=owners.pop() if len(owners) == 1 else "",
-        others=tuple(str(each.get("id")) for each in entries),
+        others=tuple(str(each.get("id") or each.get("name")) for each in entries),
     )
 
 
 def _names(entry: Mapping[str, Any]) -> Sequence[Any]:
-    return [entry.get("id"), entry.get("root"), *_items(entry.get("aliases"))]
+    return [*map(entry.get, ("id", "root", "name")), *_items(entry.get("aliases"))]
 
 
 def _items(value: Any) -> list[Any]:

@@ -16,11 +16,11 @@ from autocog_openai.connection.server_capabilities import (
     load_capabilities,
     store_capabilities,
 )
+from autocog_openai.decisions.routes import UNKNOWN, YES, probe_decision_routes
 from autocog_openai.model.listing import ModelListing, list_model
 from autocog_openai.model.probe_chat import probe_chat
 from autocog_openai.model.probe_completions import probe_completions
 from autocog_openai.model.probe_constraints import probe_constraints
-from autocog_openai.routes import decisions
 from autocog_openai.servers.dialect import ServerDialect
 from autocog_openai.servers.openai_api import OpenAIDialect
 from autocog_openai.servers.registry import DIALECTS, dialect_of_owner
@@ -40,8 +40,7 @@ def probe_server(connection: Connection) -> ServerCapabilities:
     dialect = DIALECTS[server](connection)
     build = _read_build(dialect)
     identity = json.dumps([server, listing.identity, build], sort_keys=True, default=str)
-    parts = (connection.base_url, options.model, server, options.tokenizer, options.api)
-    key = " ".join(map(str, parts))
+    key = _storage_key(connection, server)
     capabilities = None if options.reprobe else load_capabilities(key, identity)
     if capabilities is None:
         failures, malformed = connection.failures, connection.malformed
@@ -50,13 +49,34 @@ def probe_server(connection: Connection) -> ServerCapabilities:
         except NotFoundError as error:
             _raise_unlisted(error, listing, connection)
         # Without any route, there is a temporary problem, or base_url is wrong.
-        if capabilities.completions or capabilities.chat or capabilities.server_decisions:
+        decides = any(word.startswith(YES) for word in capabilities.decision_routes.values())
+        if capabilities.completions or capabilities.chat or decides:
             has_failures = connection.failures > failures
             if connection.malformed == malformed:
                 store_capabilities(key, capabilities, has_failures=has_failures)
         elif listing.others:
             _require_answer(listing, connection)
     return capabilities
+
+
+def probe_decisions(dialect: ServerDialect, capabilities: ServerCapabilities) -> dict[str, str]:
+    """Return what a server says of each route for decisions, and store it.
+
+    :param capabilities: what is known of the server.
+    :raises AutocogError: for what may pass, and for a refused key.
+    """
+    connection = dialect.connection
+    routes = probe_decision_routes(connection, dialect.decision_paths)
+    if not any(word.startswith(UNKNOWN) for word in routes.values()):
+        known = capabilities.model_copy(update={"decision_routes": routes})
+        store_capabilities(_storage_key(connection, dialect.name), known)
+    return routes
+
+
+def _storage_key(connection: Connection, server: str) -> str:
+    options = connection.options
+    parts = (connection.base_url, options.model, server, options.tokenizer, options.api)
+    return " ".join(map(str, parts))
 
 
 def _require_answer(listing: ModelListing, connection: Connection) -> None:
@@ -133,8 +153,11 @@ def _probe_routes(
         values |= probe_completions(dialect, ServerCapabilities(**values), tokenizer)
     values |= probe_chat(dialect, ServerCapabilities(**values), tokenizer)
     values |= probe_constraints(dialect, ServerCapabilities(**values), tokenizer)
-    if dialect.probes_decisions:
-        values["server_decisions"] = _has_decisions(dialect)
+    # Other models decide only where that is asked for: a decision may cost a whole prompt.
+    if dialect.probes_decisions or not (values.get("completions") or values.get("chat")):
+        values["decision_routes"] = probe_decision_routes(
+            dialect.connection, dialect.decision_paths
+        )
     return ServerCapabilities(**values)
 
 
@@ -157,10 +180,3 @@ def _read_blanks(tokenizer: Tokenizer, values: Mapping[str, Any]) -> dict[str, A
     if names and "restarts_after_special_tokens" not in values:
         blanks["restarts_after_special_tokens"] = restarts_after_special_tokens(tokenizer, names)
     return blanks
-
-
-def _has_decisions(dialect: ServerDialect) -> bool:
-    body = decisions.decision_body(
-        dialect.model, "2 + 2 = 5", instructions="Is it right?", choices=("yes", "no")
-    )
-    return attempt(lambda: dialect.connection.post(decisions.PATH, body)) is not None

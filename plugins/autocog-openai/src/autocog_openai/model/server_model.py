@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autocog_core import ConfigError, Prompt
 from autocog_core.toolkit import lazy
@@ -10,7 +10,9 @@ from autocog_openai.connection.client import Connection
 from autocog_openai.connection.options import OpenAIOptions
 from autocog_openai.connection.scorer import Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
-from autocog_openai.model.probe import probe_server
+from autocog_openai.decisions.protocol import DecisionProtocol
+from autocog_openai.decisions.routes import usable_protocol
+from autocog_openai.model.probe import probe_decisions, probe_server
 from autocog_openai.model.writing import select_api
 from autocog_openai.routes.chat import ChatRoute
 from autocog_openai.routes.messages import messages_of
@@ -77,6 +79,16 @@ class ServerModel:
     def chat_route(self) -> ChatRoute:
         """The chat route, which also constrains answers to one of several strings."""
         return self.dialect.chat_route(self.capabilities, self.messages)
+
+    @lazy
+    def decision_routes(self) -> Mapping[str, str]:
+        """What the server says of each route for decisions. They are probed on first use."""
+        return self.capabilities.decision_routes or probe_decisions(self.dialect, self.capabilities)
+
+    @property
+    def decision_protocol(self) -> DecisionProtocol | None:
+        """How the server is asked for decisions; None if it has no route for them."""
+        return usable_protocol(self.decision_routes)
 
     def detokenize(self, tokens: Sequence[int]) -> bytes:
         """Return the bytes of ids."""

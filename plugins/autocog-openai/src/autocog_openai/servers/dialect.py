@@ -58,7 +58,9 @@ class ServerDialect:
     prefers_chat: ClassVar[bool] = False
     #: Whether the plugin tests the completions route. If not, `probe` returns its capabilities.
     probes_completions: ClassVar[bool] = True
-    #: Whether the plugin tests the route for decisions.
+    #: The routes for decisions, in order of preference.
+    decision_paths: ClassVar[tuple[str, ...]] = ("v1/systemone", "v1/decisions")
+    #: Whether they are tested with all other routes. If not, the first decision does.
     probes_decisions: ClassVar[bool] = False
     #: Whether the server evaluates several positions in little more time than one.
     evaluates_in_parallel: ClassVar[bool] = True

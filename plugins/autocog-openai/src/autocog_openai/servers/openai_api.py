@@ -21,6 +21,7 @@ class OpenAIDialect(ServerDialect):
     name = "openai"
     owned_by = "openai"
     prefers_chat = True
+    decision_paths = ("v1/decisions",)
     probes_decisions = True
     takes_template_arguments = False
     # Reasoning tokens count for the limit, so that an answer could be empty.

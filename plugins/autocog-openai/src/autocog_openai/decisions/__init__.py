@@ -1,0 +1,1 @@
+"""Decisions of a server: protocols that ask which of several options holds."""
