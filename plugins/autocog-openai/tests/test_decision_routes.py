@@ -13,6 +13,8 @@ from autocog_core.errors import AutocogError, ConfigError
 from autocog_openai import OpenAI
 from autocog_openai.connection.errors import AccessDeniedError, RateLimitError
 from autocog_openai.connection.server_capabilities import NOT_PROBED
+from autocog_openai.decisions.protocol import DecisionQuestion
+from autocog_openai.decisions.routes import PROTOCOLS, ask
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import DECIDER, OpenAIServer
@@ -45,6 +47,7 @@ ANSWERS = {
     "no route, in words": (404, error_of("not_found", f"No route {PATH}"), "no route (404"),
     "no model": (404, error_of("not_found", "Model not served: x"), "not for this model (404"),
     "something else": (404, error_of("not_found", "Nothing here"), "unknown (404: Nothing here"),
+    "no file": (404, {"error": {"message": "File Not Found", "code": 404}}, "no route (404: File"),
     "another method": (405, None, "no route (405"),
     "not for this model": (501, error_of("x", "needs a decoder"), "not for this model (501: needs"),
     "wrong model": (
@@ -215,6 +218,10 @@ def test_autocog_serve_decides() -> None:
         assert sum(score.prob for score in found.scores) == pytest.approx(1)
         many = model.choose_many(["It is"] * 2, [TEAMS, [" a", " b", " c"]], method="decision")
         assert [score.prob for score in many[0].scores] == [score.prob for score in found.scores]
+        # It has OpenAI's route too.
+        question = DecisionQuestion(("Billing", "Technical"), "Which team?")
+        decided = [ask(model._engine.connection, each, question) for each in PROTOCOLS.values()]
+        assert decided[0].probs == pytest.approx(decided[1].probs, abs=1e-9)
         # Its default is exact, by the same server.
         assert model.choose("It is", TEAMS).method == "tree"
         with pytest.raises(CapabilityError, match="norm mean"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,8 @@ from tests.support.openai.servers.openai_api import OpenAIServer
 from tests.support.openai.servers.serving import ModelServer, serving
 from tests.support.openai.servers.sglang import SGLang
 from tests.support.openai.servers.vllm import VLLM
+from tests.support.served import server_in_thread
+from tests.support.small_backends import random_model
 
 PAGE = Path(__file__).parents[3] / "docs" / "servers.md"
 BEGIN = "<!-- begin of the table: written by python -m tests.support.openai.servers_table -->"
@@ -90,6 +92,13 @@ def table_servers(tokenizer: Path) -> list[TableServer]:
 
     return [
         TableServer(
+            name="autocog serve",
+            checked="the real one",
+            start=lambda: server_in_thread({"random": lambda: random_model(seed=SEED)}),
+            options={"model": "random"},
+            package="autocog-core",
+        ),
+        TableServer(
             name="llama-server",
             checked="the real one",
             start=lambda: real("llama_server"),
@@ -137,6 +146,13 @@ def table_servers(tokenizer: Path) -> list[TableServer]:
             checked="protocol of Ollama 0.12, less these",
             start=protocol(lambda engine: Generic(engine, logprobs=False)),
             options=without_tokenizer,
+        ),
+        TableServer(
+            name="the mock of jevcompat",
+            checked="the real one",
+            start=jevcompat_mock,
+            options={"model": "jev-latest"},
+            package="jevcompat",
         ),
     ]
 
@@ -209,6 +225,15 @@ def real(name: str) -> Address:
     start = getattr(real_servers, name)
     served: Address = start(package_file(SMOL))
     return served
+
+
+@contextmanager
+def jevcompat_mock() -> Iterator[str]:
+    """Run the mock of jevcompat, which has System One alone, and yield its URL."""
+    from jevcompat.mock import Running
+
+    with Running() as running:
+        yield running.url
 
 
 def _checked(server: TableServer) -> str:

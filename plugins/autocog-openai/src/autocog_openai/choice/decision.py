@@ -18,8 +18,7 @@ from autocog_openai.decisions.protocol import Decision, DecisionProtocol, Decisi
 from autocog_openai.model.server_model import ServerModel
 from autocog_openai.routes.messages import has_messages, template_arguments_of
 
-#: The most of one request. OpenAI takes 400 questions; the options of one question stay together.
-MAX_QUESTIONS = 400
+#: The most options of all questions of one request. Those of one question stay together.
 MAX_OPTIONS = 10_000
 #: How far the sum of the probabilities may be off without a word.
 MAX_SUM_ERROR = 1e-5
@@ -90,12 +89,13 @@ def _groups(
         question = DecisionQuestion(_option_names(request.choices), instructions)
         asked = _Asked(place, request, question)
         by_state.setdefault(repr(state), (state, []))[1].append(asked)
+    most = model.dialect.max_decision_questions
     for state, all_asked in by_state.values():
         group: list[_Asked] = []
         count = 0
         for asked in all_asked:
             count += len(asked.question.options)
-            if group and (len(group) == MAX_QUESTIONS or count > MAX_OPTIONS):
+            if group and (len(group) == most or count > MAX_OPTIONS):
                 yield state, group
                 group, count = [], len(asked.question.options)
             group.append(asked)

@@ -23,7 +23,7 @@ YES, NO_ROUTE, NO_MODEL, UNKNOWN = "yes", "no route", "not for this model", "unk
 _PROBE = DecisionQuestion(("yes", "no"), "Is it right?")
 _STATE = "2 + 2 = 5"
 _NAMES_MODEL = re.compile(r"\bmodels?\b", re.I)
-_NAMES_ROUTE = re.compile(r"\b(route|path|url|endpoint|page)\b|^(404: )?\W*not found\W*$", re.I)
+_NAMES_ROUTE = re.compile(r"\b(route|path|url|endpoint|page|not found)\b", re.I)
 
 
 def probe_decision_routes(connection: Connection, paths: Iterable[str]) -> dict[str, str]:

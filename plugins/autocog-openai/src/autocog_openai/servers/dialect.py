@@ -60,7 +60,9 @@ class ServerDialect:
     probes_completions: ClassVar[bool] = True
     #: The routes for decisions, in order of preference.
     decision_paths: ClassVar[tuple[str, ...]] = ("v1/systemone", "v1/decisions")
-    #: Whether they are tested with all other routes. If not, the first decision does.
+    #: The most questions of one request for decisions. OpenAI takes as many.
+    max_decision_questions: ClassVar[int] = 400
+    #: Whether these routes are tested with all others. If not, the first decision tests them.
     probes_decisions: ClassVar[bool] = False
     #: Whether the server evaluates several positions in little more time than one.
     evaluates_in_parallel: ClassVar[bool] = True

@@ -49,6 +49,8 @@ class SglangDialect(ServerDialect):
         "chat": ("sglang",),
     }
     owned_by = "sglang"
+    # Its /v1/decisions is another protocol than OpenAI's.
+    decision_paths = ("v1/systemone",)
     build_route = "/server_info"
     build_fields = ("version", "model_path", "dtype", "quantization")
     probes_completions = False

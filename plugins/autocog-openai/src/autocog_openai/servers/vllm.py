@@ -46,6 +46,8 @@ class VllmDialect(ServerDialect):
         "chat": ("structured_outputs", "guided"),
     }
     owned_by = "vllm"
+    # It answers 400 to more.
+    max_decision_questions = 64
     build_route = "/version"
     build_fields = ("version",)
     listing_parameters: ClassVar[Mapping[str, Any]] = {"return_tokens_as_token_ids": True}
