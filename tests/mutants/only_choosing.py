@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from autocog_core import ChoiceRequest, ChoiceScores
+from autocog_core import ChoiceRequest, ChoiceScores, hookimpl
 from autocog_core.scoring.top_choices import best_of_scores
 from tests.mutants.correct_models import Chooser
 
@@ -145,3 +146,11 @@ class FirstIsBest(Chooser):
         for choice in first:
             bounds[choice.index] = choice.score
         return replace(ranked, top=first, score_bounds=tuple(bounds))
+
+
+class BatchInAnotherOrder(Chooser):
+    """Answers several requests at once, the last one first."""
+
+    @hookimpl
+    def choose_many(self, requests: Sequence[ChoiceRequest]) -> list[ChoiceScores]:
+        return [self.choose(request) for request in requests][::-1]

@@ -160,6 +160,7 @@ TABLE: list[tuple[Callable[[], object], str, str]] = [
     (only_choosing.ScoresByPosition, "choices_in_any_order", "belong to positions"),
     (only_choosing.InexactByPosition, "choices_in_any_order", "belong to positions"),
     (only_choosing.AnswersAtRandom, "repeated_choices_match", "sampling"),
+    (only_choosing.BatchInAnotherOrder, "choice_batches_match", "in another order"),
     # Completions
     (completions.IdsOutsideVocabulary, "completion_answers_are_complete", "another tokenizer"),
     (completions.TextInCapitals, "tokens_spell_the_text", ""),
