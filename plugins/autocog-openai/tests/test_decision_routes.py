@@ -18,18 +18,11 @@ from autocog_openai.decisions.routes import PROTOCOLS, ask
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import DECIDER, OpenAIServer
-from tests.support.openai.servers.serving import ModelServer
-from tests.support.openai.servers.system_one import PATH, SystemOneServer
+from tests.support.openai.servers.system_one import PATH, SystemOneServer, with_route
 from tests.support.openai.servers.vllm import VLLM
 from tests.support.served import server_in_thread
 
 TEAMS = [" Billing", " Technical"]
-
-
-def with_route(server: ModelServer, status: int = 200, body: Any = None) -> ModelServer:
-    """Add the route of System One to another server."""
-    server.router.routes += SystemOneServer(status, body).router.routes[1:]
-    return server
 
 
 def routes_of(model: OpenAI) -> Any:

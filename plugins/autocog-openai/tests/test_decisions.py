@@ -13,7 +13,8 @@ from autocog_core.errors import EngineError, InputError
 from autocog_openai.connection.errors import MalformedAnswerError
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.scripted import Scripted, refusal
-from tests.support.openai.servers.system_one import PATH, SystemOneServer, shares
+from tests.support.openai.servers.system_one import PATH, SystemOneServer, shares, with_route
+from tests.support.openai.servers.vllm import VLLM
 
 STATE = "I was charged twice."
 TEAMS = [" Billing", " Technical", " Sales"]
@@ -100,6 +101,39 @@ def test_all_questions_about_a_state_are_one_request(connect: Connect) -> None:
     assert one.reason == found[7].reason
 
 
+def test_an_isolated_question_is_a_request_of_its_own(connect: Connect) -> None:
+    server = SystemOneServer()
+    model = connect(server)
+    together = model.choose_many([STATE] * 3, TEAMS, method="decision")
+    alone = model.choose_many([STATE] * 3, TEAMS, method="decision", isolate=True)
+    assert [len(body["questions"]) for body in server.log.bodies(PATH)[1:]] == [3, 1, 1, 1]
+    assert [each.scores for each in alone] == [each.scores for each in together]
+
+
+def test_vllm_takes_fewer_questions(connect: Connect) -> None:
+    server = with_route(VLLM())
+    connect(server).choose_many([STATE] * 130, TEAMS, method="decision")
+    sizes = [len(body["questions"]) for body in server.log.bodies(PATH)[1:]]
+    assert sorted(sizes) == [2, 64, 64]
+
+
+def test_messages_are_not_sent_as_rendered_text(connect: Connect) -> None:
+    server = with_route(VLLM())
+    messages = [{"role": "user", "content": STATE}]
+    with pytest.raises(CapabilityError, match='api = "chat" sends messages as they are'):
+        connect(server).choose(messages=messages, choices=TEAMS, method="decision")
+    model = connect(server, api="chat")
+    assert model.choose(messages=messages, choices=TEAMS, method="decision").choice == " Sales"
+    assert server.log.bodies(PATH)[-1]["state"] == messages
+    with pytest.raises(CapabilityError, match="variables of the chat template"):
+        model.choose(
+            messages=messages,
+            choices=TEAMS,
+            method="decision",
+            template_arguments={"enable_thinking": False},
+        )
+
+
 def test_more_questions_than_a_request_may_have_are_split(connect: Connect) -> None:
     server = SystemOneServer()
     found = connect(server).choose_many(
@@ -137,7 +171,6 @@ def test_rounded_probabilities_are_divided_by_their_sum(connect: Connect, digits
         ({"norm": "per_byte"}, "norm per_byte"),
         ({"norm": "pmi"}, "norm pmi"),
         ({"suffix": "."}, "suffix"),
-        ({"isolate": True}, "isolate"),
     ],
 )
 def test_what_needs_log_probabilities_is_refused(

@@ -73,3 +73,13 @@ class SystemOneServer(ModelServer):
             "x_exact": True,
             "x_logprob": dict.fromkeys(options, -1.0),
         }
+
+
+def with_route(server: ModelServer, status: int = 200, body: Any = None) -> ModelServer:
+    """Return a server to which the route of System One was added.
+
+    :param status: of each answer of the route.
+    :param body: of each answer; None for decisions, or for no body.
+    """
+    server.router.routes += SystemOneServer(status, body).router.routes[1:]
+    return server

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, TextPiece
+from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TextPiece
 from autocog_openai.choice.unscored import unscored_choices
 from autocog_openai.connection.answer_fields import reading
 from autocog_openai.connection.usage import UsageCounter
@@ -67,10 +67,11 @@ def _check(model: ServerModel, request: ChoiceRequest) -> None:
         problem = f"the norm {request.norm} (pmi, mean and per_byte need log-probabilities)"
     elif request.suffix is not None:
         problem = "a suffix, because the options are no part of a text"
-    elif request.isolate:
-        problem = "isolate=True: the server evaluates the questions as it likes"
     elif template_arguments_of(request.prompt):
         problem = "variables of the chat template, because the server makes the text"
+    elif _is_rendered(request.prompt):
+        problem = "token ids or text in which special tokens count, such as messages that the "
+        problem += 'server rendered (api = "chat" sends messages as they are)'
     if problem:
         raise CapabilityError(
             f'the method "decision" does not take {problem}',
@@ -83,12 +84,14 @@ def _groups(
     model: ServerModel, requests: Sequence[ChoiceRequest]
 ) -> Iterator[tuple[State, list[_Asked]]]:
     """Yield the questions of each request to the server, with their state."""
-    by_state: dict[str, tuple[State, list[_Asked]]] = {}
+    by_state: dict[tuple[str, int], tuple[State, list[_Asked]]] = {}
     for place, request in enumerate(requests):
         state, instructions = _state_of(model, request)
         question = DecisionQuestion(_option_names(request.choices), instructions)
         asked = _Asked(place, request, question)
-        by_state.setdefault(repr(state), (state, []))[1].append(asked)
+        # An isolated request is a request to the server of its own.
+        key = (repr(state), place if request.isolate else -1)
+        by_state.setdefault(key, (state, []))[1].append(asked)
     most = model.dialect.max_decision_questions
     for state, all_asked in by_state.values():
         group: list[_Asked] = []
@@ -110,6 +113,13 @@ def _state_of(model: ServerModel, request: ChoiceRequest) -> tuple[State, str]:
         case (TextPiece() as first, TextPiece() as second) if first.text and second.text.strip():
             return first.text, second.text.strip()
     return "".join(message["content"] for message in model.messages(request.prompt)), ""
+
+
+def _is_rendered(prompt: Prompt) -> bool:
+    """Whether the prompt may have special tokens: the server would take them for plain text."""
+    if has_messages(prompt):
+        return False
+    return any(not isinstance(piece, TextPiece) or piece.trusted for piece in prompt.pieces)
 
 
 def _option_names(choices: tuple[str, ...]) -> tuple[str, ...]:
