@@ -11,10 +11,10 @@ from jevcompat.mock import MockConfig, Running
 from autocog_core import CapabilityError
 from autocog_core.errors import AutocogError, ConfigError
 from autocog_openai import OpenAI
-from autocog_openai.connection.errors import AccessDeniedError, RateLimitError
+from autocog_openai.connection.errors import AccessDeniedError, MalformedAnswerError, RateLimitError
 from autocog_openai.connection.server_capabilities import NOT_PROBED
 from autocog_openai.decisions.protocol import DecisionQuestion
-from autocog_openai.decisions.routes import PROTOCOLS, ask
+from autocog_openai.decisions.routes import PROTOCOLS, ask, probe_decision_routes
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import DECIDER, OpenAIServer
@@ -59,29 +59,39 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_an_answer_says_of_the_route(connect: Connect, name: str) -> None:
     status, body, expected = ANSWERS[name]
+    server = SystemOneServer(status, body)
+    connection = connect(server, max_retries=0)._engine.connection
+    found = probe_decision_routes(connection, ("v1/systemone",))["v1/systemone"]
+    assert found.startswith(expected)
+    assert (found == "yes") == (expected == "yes")
+
+
+@pytest.mark.parametrize("name", ["not for this model", "another protocol", "right"])
+def test_the_first_decision_asks_and_stores_what_is_clear(connect: Connect, name: str) -> None:
+    status, body, expected = ANSWERS[name]
     server = with_route(Generic(logprobs=False), status, body)
     model = connect(server, max_retries=0)
     assert routes_of(model) == NOT_PROBED
-    assert server.log.bodies(PATH) == []
-    try:
+    assert PATH not in server.log.paths
+    if expected == "yes":
         assert model.choose("It is", TEAMS, method="decision").method == "decision"
-        failed = ""
-    except AutocogError as error:
-        failed = str(error)
-    assert bool(failed) == (expected != "yes")
-    if expected.startswith("no"):
-        # Nothing is asked that cannot be answered, and the error says what the server said.
-        assert f"/v1/systemone: {expected}" in failed
-        assert "/v1/decisions: no route" in failed
+    else:
+        with pytest.raises(AutocogError) as caught:
+            model.choose("It is", TEAMS, method="decision")
+    if expected.startswith("not"):
+        # Nothing is asked that cannot be answered, and the error has the server's words.
+        assert f"/v1/systemone: {expected}" in str(caught.value)
+        assert "/v1/decisions: no route (404" in str(caught.value)
         assert server.log.paths.count(PATH) == 1
-    again = connect(server, max_retries=0)
-    stored = routes_of(again)
+    stored = routes_of(connect(server, max_retries=0))
     if expected.startswith("unknown"):
         # The next process asks again.
+        assert isinstance(caught.value, MalformedAnswerError)
         assert stored == NOT_PROBED
     else:
         assert stored["v1/systemone"].startswith(expected)
-    assert again.as_model().info.fingerprint == model.as_model().info.fingerprint
+    again = connect(server, max_retries=0).as_model().info
+    assert again.fingerprint == model.as_model().info.fingerprint
 
 
 def test_the_route_is_not_asked_while_another_method_works(connect: Connect) -> None:
@@ -173,8 +183,7 @@ def test_jevcompat(mock: Running) -> None:
 def test_jevcompat_that_is_busy_or_wants_a_key() -> None:
     with Running(MockConfig(busy_every=2)) as running:
         model = opened(running)
-        for _ in range(3):
-            assert model.choose("It is", TEAMS).method == "decision"
+        assert model.choose("It is", TEAMS).method == "decision"
         model.close()
     with Running(MockConfig(busy_every=1)) as running:
         model = opened(running, max_retries=0)
