@@ -20,7 +20,7 @@ from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.openai_api import DECIDER, OpenAIServer
 from tests.support.openai.servers.system_one import PATH, SystemOneServer, with_route
 from tests.support.openai.servers.vllm import VLLM
-from tests.support.served import server_in_thread
+from tests.support.served import app_in_process, server_in_thread
 
 TEAMS = [" Billing", " Technical"]
 
@@ -229,3 +229,17 @@ def test_autocog_serve_decides() -> None:
         with pytest.raises(CapabilityError, match="norm mean"):
             model.choose("It is", TEAMS, method="decision", norm="mean")
         model.close()
+
+
+def test_a_server_behind_autocog_serve(connect: Connect) -> None:
+    server = SystemOneServer()
+    question = {"type": "choice", "instructions": "Which team?", "criteria": {"Billing": None}}
+    body = {"state": "I was charged twice.", "questions": {"team": question}}
+    with app_in_process({"behind": lambda: connect(server).as_model()}) as client:
+        answer = client.post("/v1/systemone", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["answers"]["team"]["x_exact"] is False
+    assert answer.json()["answers"]["team"]["x_logprob"] is None
+    state = server.log.bodies(PATH)[-1]["state"]
+    assert state[0]["role"] == "user"
+    assert state[0]["content"].startswith("I was charged twice.")

@@ -59,8 +59,10 @@ def messages_of(
             continue
         elif _has_arguments(piece):
             continue
-        elif piece.trusted and piece.text.startswith(_BEGIN) and piece.text.endswith(_ROLE_END):
-            messages.append({"role": piece.text[1:-1], "content": ""})
+        elif piece.trusted and piece.text.startswith(_BEGIN) and _ROLE_END in piece.text:
+            # `autocog serve` adds the start of the message to the piece before it.
+            role, _, content = piece.text[1:].partition(_ROLE_END)
+            messages.append({"role": role, "content": content})
             is_open = True
             continue
         else:
