@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-
 import autocog_core as autocog
 from autocog_core.config.server_config import ServerConfig
 from autocog_core.server.app import create_app
