@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shlex
 from urllib.parse import urlsplit
@@ -39,9 +40,10 @@ def test_every_example_on_the_page_works(client: TestClient) -> None:
     for arguments in commands(client.get("/docs").text):
         path = urlsplit(arguments[1]).path
         if "-d" in arguments:
-            body = arguments[arguments.index("-d") + 1]
-            headers = {"Content-Type": "application/json"}
-            answer = client.post(path, content=body.encode(), headers=headers)
+            body = json.loads(arguments[arguments.index("-d") + 1])
+            if path.endswith("completions"):
+                body["max_tokens"] = 3
+            answer = client.post(path, json=body)
         else:
             answer = client.get(path.replace("{name}", "random"))
         expected = (200, 503) if path == "/ready" else (200,)
