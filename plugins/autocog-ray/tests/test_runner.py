@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,8 @@ from tests.support.small_backends import install
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
+#: How long workers may take to load their models.
+SECONDS = 120
 PROGRAM = autocog.Automaton.from_dict(
     {
         "inputs": {"text": "text"},
@@ -86,19 +91,25 @@ def test_a_worker_that_always_dies_while_it_starts_ends_the_run(tmp_path: Path) 
 def test_workers_are_added_while_batches_wait_and_ended_when_none_is_left() -> None:
     runner = RayRunner(workers=1, max_workers=3, cpus_per_worker=0.5)
     counts = []
-    rows = [Row(index, {"text": f"No {index}"}) for index in range(400)]
+    deadline = time.monotonic() + SECONDS
+
+    def rows() -> Iterator[Row]:
+        """Yield rows until the others have loaded their models, too."""
+        for index in itertools.count():
+            if max(counts, default=0) == 3 or time.monotonic() > deadline:
+                return
+            yield Row(index, {"text": f"No {index}"})
+
     with RunnerRun(PROGRAM, ModelReferences.of_backend("random", {}), runner) as run:
         assert (runner.workers, runner.workers_at_start) == (3, 1)
-        for _ in run.output_rows(rows[:8]):
+        few = [Row(index, {"text": f"No {index}"}) for index in range(8)]
+        for _ in run.output_rows(few):
             counts.append(len(runner._pool or ()))
         assert set(counts) == {1}
-        results = []
-        while max(counts) < 3:
-            # Until the others have loaded their models.
-            for result in run.output_rows(rows):
-                results.append(result["row"])
-                counts.append(len(runner._pool or ()))
-        assert results == list(range(400)) * (len(results) // 400)
+        for number, result in enumerate(run.output_rows(rows())):
+            assert result["row"] == number
+            counts.append(len(runner._pool or ()))
+        assert max(counts) == 3
         assert len(runner._pool or ()) == 1
 
 
