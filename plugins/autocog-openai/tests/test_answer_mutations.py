@@ -22,6 +22,7 @@ from tests.support.openai.servers.generic import Generic
 from tests.support.openai.servers.llama_protocol import LlamaServer
 from tests.support.openai.servers.openai_api import CHAT, DECIDER, INSTRUCT, KEY, OpenAIServer
 from tests.support.openai.servers.sglang import SGLang
+from tests.support.openai.servers.system_one import SystemOneServer
 from tests.support.openai.servers.vllm import VLLM
 from tests.support.openai.servers.wrong_echo import WrongEcho
 from tests.support.trials import Trials, tried
@@ -39,6 +40,7 @@ SERVERS: dict[str, tuple[Make, dict[str, Any]]] = {
     "responses": (OpenAIServer, {"model": CHAT, "server": "openai", "api": "responses"}),
     "instruct": (OpenAIServer, {"model": INSTRUCT, "server": "openai"}),
     "decisions": (OpenAIServer, {"model": DECIDER, "server": "openai"}),
+    "system one": (SystemOneServer, {"tokenizer": None}),
     "generic": (Generic, {}),
     "echo": (lambda: WrongEcho(right=True), {}),
 }
@@ -60,7 +62,7 @@ def opened(kind: str, tokenizer: str, **more: Any) -> OpenAI:
 
 def calls(kind: str, model: OpenAI) -> list[Callable[[], Any]]:
     """Return calls that use all routes of a server."""
-    if kind == "decisions":
+    if kind in ("decisions", "system one"):
         return [lambda: model.choose(messages=MESSAGES, choices=["yes", "no"])]
     prompt: dict[str, Any] = {"prompt": "It is"}
     if kind in ("chat", "responses", "generic"):
