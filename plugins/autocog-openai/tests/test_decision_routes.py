@@ -115,6 +115,9 @@ def test_it_is_asked_if_nothing_else_works(connect: Connect) -> None:
     server = SystemOneServer()
     model = connect(server)
     assert routes_of(model) == {"v1/systemone": "yes"}
+    assert "complete" not in model.as_model().capabilities
+    with pytest.raises(CapabilityError, match="writes no text"):
+        model.complete("It is", max_tokens=1)
     found = model.choose("It is", TEAMS)
     assert (found.method, found.exact) == ("decision", False)
     assert found.reason.startswith("the server returns no log-probabilities")

@@ -186,6 +186,12 @@ class Engine(ServerModel):
 
     def complete(self, request: CompletionRequest) -> Completion | None:
         """Return the completion of a prompt; None if core writes it by token distributions."""
+        if not self._writes:
+            raise CapabilityError(
+                "the model decides between choices, and writes no text",
+                where=self.connection.where,
+                hint="use choose",
+            )
         if request.constraint is not None and request.stop:
             # A server allows nothing after a constrained text, so that it never stops there.
             if {"greedy_impl", "vocabulary"} <= set(self._hooks()):
@@ -290,10 +296,16 @@ class Engine(ServerModel):
         refused = self.capabilities.refused_parameters
         return Writer(self.connection, route, self._id_of, refused)
 
+    @property
+    def _writes(self) -> bool:
+        return self.api != "responses" or self.capabilities.responses
+
     def _hooks(self) -> tuple[str, ...]:
         """Return the names of the available hooks."""
         capabilities = self.capabilities
-        hooks = ["choose", "choose_many", "complete", "describe", "usage", "close"]
+        hooks = ["choose", "choose_many", "describe", "usage", "close"]
+        if self._writes:
+            hooks.append("complete")
         if self.tokenizer_or_none is not None:
             hooks += ["tokenize", "detokenize"]
         # If EOS is unknown, an automaton that writes token by token would not stop.

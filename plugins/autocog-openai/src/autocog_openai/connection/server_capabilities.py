@@ -19,6 +19,8 @@ RETRY_FAILED_PROBE_SECONDS = 300.0
 
 #: Fields that are too long for a report.
 NOT_REPORTED = {"vocabulary", "special_token_ids", "special_token_strips", "identity"}
+#: How `decision_routes` names a route that decides.
+DECIDES = "yes"
 #: Of routes for decisions, in a report.
 NOT_PROBED = 'not probed yet: the method "decision" does'
 UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
@@ -63,6 +65,8 @@ class ServerCapabilities(BaseModel):
     :ivar chat: whether there is a chat route.
     :ivar chat_max_top_logprobs: as `max_top_logprobs`, on the chat route.
     :ivar chat_listing_problem: as `listing_problem`, on the chat route.
+    :ivar responses: whether the responses route writes; it is asked only if a model has neither of
+        the others, and decides.
     :ivar prefill: whether the server continues a last message of the assistant.
     :ivar logit_bias: whether a bias makes a token certain, and log-probabilities ignore the bias.
     :ivar choice_constraint: whether an answer can be constrained to one of several strings.
@@ -106,6 +110,7 @@ class ServerCapabilities(BaseModel):
     chat: bool = False
     chat_max_top_logprobs: int = 0
     chat_listing_problem: str = ""
+    responses: bool = True
     prefill: bool = False
     logit_bias: bool = False
     choice_constraint: bool = False
@@ -124,6 +129,11 @@ class ServerCapabilities(BaseModel):
             SpecialToken(text, token, *strip)
             for (text, token), strip in zip(self.special_token_ids, strips, strict=True)
         )
+
+    @property
+    def decides(self) -> bool:
+        """Whether a route for decisions is known to decide."""
+        return any(answer.startswith(DECIDES) for answer in self.decision_routes.values())
 
     def constraint_fields(self, request: CompletionRequest) -> dict[str, Any]:
         """Return the fields of a request that constrain its text; none without a constraint.

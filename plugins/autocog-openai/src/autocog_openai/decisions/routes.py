@@ -10,6 +10,7 @@ from autocog_openai.connection.answer_fields import reading
 from autocog_openai.connection.attempt import attempt
 from autocog_openai.connection.client import Connection
 from autocog_openai.connection.errors import MalformedAnswerError, RefusedError
+from autocog_openai.connection.server_capabilities import DECIDES
 from autocog_openai.decisions.openai_decisions import OpenAIDecisions
 from autocog_openai.decisions.protocol import Decision, DecisionProtocol, DecisionQuestion
 from autocog_openai.decisions.system_one import SystemOne
@@ -19,7 +20,7 @@ PROTOCOLS: Mapping[str, DecisionProtocol] = {
     protocol.path: protocol for protocol in (SystemOne(), OpenAIDecisions())
 }
 #: A server's word for a route follows in parentheses, where it is not "yes".
-YES, NO_ROUTE, NO_MODEL, UNKNOWN = "yes", "no route", "not for this model", "unknown"
+YES, NO_ROUTE, NO_MODEL, UNKNOWN = DECIDES, "no route", "not for this model", "unknown"
 _PROBE = DecisionQuestion(("yes", "no"), "Is it right?")
 _STATE = "2 + 2 = 5"
 _NAMES_MODEL = re.compile(r"\bmodels?\b", re.I)

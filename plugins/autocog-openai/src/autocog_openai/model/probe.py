@@ -16,7 +16,7 @@ from autocog_openai.connection.server_capabilities import (
     load_capabilities,
     store_capabilities,
 )
-from autocog_openai.decisions.routes import UNKNOWN, YES, probe_decision_routes
+from autocog_openai.decisions.routes import UNKNOWN, probe_decision_routes
 from autocog_openai.model.listing import ModelListing, list_model
 from autocog_openai.model.probe_chat import probe_chat
 from autocog_openai.model.probe_completions import probe_completions
@@ -49,8 +49,7 @@ def probe_server(connection: Connection) -> ServerCapabilities:
         except NotFoundError as error:
             _raise_unlisted(error, listing, connection)
         # Without any route, there is a temporary problem, or base_url is wrong.
-        decides = any(word.startswith(YES) for word in capabilities.decision_routes.values())
-        if capabilities.completions or capabilities.chat or decides:
+        if capabilities.completions or capabilities.chat or capabilities.decides:
             has_failures = connection.failures > failures
             if connection.malformed == malformed:
                 store_capabilities(key, capabilities, has_failures=has_failures)
@@ -84,14 +83,18 @@ def _require_answer(listing: ModelListing, connection: Connection) -> None:
 
     :raises ConfigError: if the server does not have the model.
     """
-    body = {"model": connection.options.model, "input": "Hi", "max_output_tokens": 16}
     try:
-        connection.post("v1/responses", body)
+        _ask_responses(connection)
     except NotFoundError as error:
         _raise_unlisted(error, listing, connection)
     except AutocogError:
         # The first call says more.
         return
+
+
+def _ask_responses(connection: Connection) -> Any:
+    body = {"model": connection.options.model, "input": "Hi", "max_output_tokens": 16}
+    return connection.post("v1/responses", body)
 
 
 def _raise_unlisted(
@@ -158,6 +161,9 @@ def _probe_routes(
         values["decision_routes"] = probe_decision_routes(
             dialect.connection, dialect.decision_paths
         )
+    capabilities = ServerCapabilities(**values)
+    if capabilities.decides and not (capabilities.completions or capabilities.chat):
+        values["responses"] = attempt(lambda: _ask_responses(dialect.connection)) is not None
     return ServerCapabilities(**values)
 
 
