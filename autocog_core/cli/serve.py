@@ -111,7 +111,7 @@ def serve(
     settings.check(no_auth)
     loaders, default = model_loaders(models or [], settings.config, backend, option)
     create_app, serve_app, served_models = _server_modules()
-    served = served_models(loaders, default)
+    served = served_models(loaders, default, settings.server.limits.together)
     app = create_app(served, settings.server, settings.key_values(), settings.host_names())
     # They quote prompts, and are for those who wrote the requests.
     silence(*WarningCode)

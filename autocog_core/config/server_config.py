@@ -20,6 +20,7 @@ class ServerLimits(BaseModel):
     :ivar send_seconds: time after which a client must have taken more of its answer.
     :ivar request_seconds: time in which an answer must be ready; the work ends after it.
     :ivar waiting: calls that may wait for the models; with so many, requests are refused (429).
+    :ivar together: waiting calls that an engine gets as one call; other clients wait for its end.
     :ivar questions: questions, prompts or rows in one request.
     :ivar options: choices of one question.
     :ivar choices: choices of all questions of one request together.
@@ -38,6 +39,7 @@ class ServerLimits(BaseModel):
     send_seconds: float = Field(default=30.0, gt=0)
     request_seconds: float = Field(default=600.0, gt=0)
     waiting: int = Field(default=1024, ge=1)
+    together: int = Field(default=64, ge=1)
     questions: int = Field(default=1000, ge=1)
     options: int = Field(default=10_000, ge=2)
     choices: int = Field(default=100_000, ge=2)

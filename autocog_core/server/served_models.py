@@ -41,10 +41,14 @@ class ServedModels:
 
     :param loaders: by name: what loads the model.
     :param default: the name of the model that answers if a request names none.
+    :param together: how many waiting calls an engine gets as one call.
     """
 
-    def __init__(self, loaders: Mapping[str, Callable[[], Model]], default: str) -> None:
+    def __init__(
+        self, loaders: Mapping[str, Callable[[], Model]], default: str, together: int = 64
+    ) -> None:
         self._loaders = dict(loaders)
+        self._together = together
         self.default = default
         #: When the server was made, in seconds since 1970: when its models were "released".
         self.created = int(time.time())
@@ -110,7 +114,9 @@ class ServedModels:
         :raises AutocogError: if it cannot be loaded.
         """
         if name not in self._loaded:
-            self._loaded[name] = ServedModel(name, AsyncModel(self._loaders[name]()))
+            self._loaded[name] = ServedModel(
+                name, AsyncModel(self._loaders[name](), max_together=self._together)
+            )
 
     async def close(self) -> None:
         """Close all models, each after the calls that it makes now."""

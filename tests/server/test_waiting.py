@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx2
 import pytest
 
+from autocog_core import Model
 from autocog_core.config.server_config import ServerConfig, ServerLimits
 from tests.support.gated_model import Gate
 from tests.support.raw_http import connection, post, read_answer
-from tests.support.served import server_in_thread
+from tests.support.served import app_in_process, server_in_thread
+from tests.support.small_backends import random_model
 
 
 @pytest.fixture
@@ -125,3 +128,24 @@ def test_a_client_with_many_calls_does_not_keep_others_out(gate: Gate) -> None:
         one.join()
 
         assert finished == ["one", "many"]
+
+
+def test_an_engine_gets_no_more_calls_together_than_the_server_allows() -> None:
+    sizes: list[int] = []
+
+    def load() -> Model:
+        model = random_model(seed=3)
+        choose_many = model.choose_many
+
+        def noted(prompts: Any = None, **arguments: Any) -> Any:
+            sizes.append(len(prompts))
+            return choose_many(prompts, **arguments)
+
+        model.choose_many = noted  # type: ignore[method-assign]
+        return model
+
+    config = ServerConfig(limits=ServerLimits(together=2))
+    with app_in_process({"random": load}, config) as client:
+        body = {"prompts": ["a", "b", "c", "d", "e"], "choices": [" x", " y"]}
+        assert client.post("/v1/choose", json=body).status_code == 200
+    assert sizes == [2, 2]

@@ -52,7 +52,8 @@ def small_app(
     :param loaders: its models, the default one first; those of `small_models` by default.
     """
     loaders = small_models() if loaders is None else loaders
-    return create_app(ServedModels(loaders, next(iter(loaders))), config, keys)
+    together = (config or ServerConfig()).limits.together
+    return create_app(ServedModels(loaders, next(iter(loaders)), together), config, keys)
 
 
 @contextmanager
