@@ -57,6 +57,11 @@ class Decided:
     template: str
     settings: DecisionSettings
 
+    @property
+    def option_count(self) -> int:
+        """How many options all questions have."""
+        return sum(len(answer.question.options) for answer in self.answers)
+
     def extensions(self) -> dict[str, Any]:
         """Return the fields that neither protocol has."""
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from autocog_core.types.prompt import Prompt, TokenPiece
 
 #: Tokens of a completion, if the request does not say. For chats it is all that fits.
 DEFAULT_MAX_TOKENS = 16
+#: Tokens with their log-probabilities that one answer may list: some 300 MB in memory.
+MAX_LISTED = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,26 @@ def check_max_tokens(given: int | None, limits: ServerLimits, parameter: str) ->
             f"{given:,} tokens are more than the server allows; give at most "
             f"{limits.output_tokens:,}",
             parameter=parameter,
+        )
+
+
+def check_listed(requests: Sequence[TextRequest], count: int) -> None:
+    """Refuse log-probabilities that would fill the memory.
+
+    :param requests: the requests, with the tokens of their prompts.
+    :param count: how many texts each prompt gets.
+    :raises RequestError: if the answer would list too many tokens.
+    """
+    listed = 0
+    for request in requests:
+        if request.top_logprobs is not None:
+            tokens = request.max_tokens + (request.prompt_tokens if request.echo else 0)
+            listed += tokens * count * (1 + request.top_logprobs)
+    if listed > MAX_LISTED:
+        raise RequestError(
+            f"up to {listed:,} tokens with log-probabilities, of all prompts and texts; the server "
+            f"lists {MAX_LISTED:,}: ask for fewer, or for fewer tokens",
+            parameter="logprobs",
         )
 
 

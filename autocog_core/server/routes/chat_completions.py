@@ -33,6 +33,7 @@ from autocog_core.server.openai_api.events import (
 from autocog_core.server.openai_api.generation_body import GenerationBody
 from autocog_core.server.openai_api.text_request import (
     TextRequest,
+    check_listed,
     check_max_tokens,
     encode_requests,
     with_room,
@@ -99,7 +100,10 @@ class ChatBody(ChatFields, GenerationBody):
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
         (request,) = encode_requests(model, [request])
-        return request if self.limit else with_room(request, model, most)
+        if not self.limit:
+            request = with_room(request, model, most)
+        check_listed([request], self.count)
+        return request
 
 
 @router.post(PATH, responses={200: {"model": ChatAnswer, "content": EVENT_STREAM}})
@@ -120,7 +124,7 @@ async def complete_chat(body: ChatBody, calls: Calls) -> Response:
     if body.wants_stream:
         return events_response(whole_texts(texts), answer.events, PATH, answer.begin())
     # The names of tokens may need the model, which may be at work.
-    return JsonAnswer(await asyncio.to_thread(answer.whole, texts[0]))
+    return await asyncio.to_thread(lambda: JsonAnswer(answer.whole(texts[0])))
 
 
 class _Answer:

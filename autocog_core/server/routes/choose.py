@@ -14,7 +14,7 @@ from autocog_core.server.autocog_api.choose_answer import ChooseAnswer
 from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptsBody
 from autocog_core.server.autocog_api.usage import usage_of
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.whole_numbers import Positive
 from autocog_core.types.choice import EOS, Norm
@@ -121,11 +121,12 @@ async def choose(body: ChooseBody, calls: Calls) -> JsonAnswer:
             for prompt, texts in zip(prompts, choices, strict=True)
         ],
     )
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "object": "choices",
             "model": model.name,
             "results": [result.to_dict() for result in results],
             "usage": usage_of(result.tokens_evaluated for result in results),
-        }
+        },
+        entries=sum(map(len, choices)),
     )

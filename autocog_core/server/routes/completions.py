@@ -31,6 +31,7 @@ from autocog_core.server.openai_api.generation_body import GenerationBody
 from autocog_core.server.openai_api.text_request import (
     DEFAULT_MAX_TOKENS,
     TextRequest,
+    check_listed,
     check_max_tokens,
     encode_requests,
     with_room,
@@ -70,12 +71,15 @@ class CompletionBody(GenerationBody):
 
         :raises RequestError: if there is none.
         """
+        return [Prompt.of(prompt) for prompt in self._given_prompts()]
+
+    def _given_prompts(self) -> list[Any]:
         given = self.prompt
         is_single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
         prompts: list[Any] = [given] if is_single else list(given)
         if not prompts:
             raise RequestError("is empty; give at least one prompt", parameter="prompt")
-        return [Prompt.of(prompt) for prompt in prompts]
+        return prompts
 
     def check(self, limits: ServerLimits) -> None:
         """Refuse what cannot be done.
@@ -94,7 +98,8 @@ class CompletionBody(GenerationBody):
         check_max_tokens(self.max_tokens, limits, "max_tokens")
         if self.max_tokens == 0 and not self.echo:
             raise RequestError("0 writes nothing; give 1 or more, or echo", parameter="max_tokens")
-        if len(self.prompts()) * self.count > limits.questions:
+        # They are made on the model's thread: long ones take a while.
+        if len(self._given_prompts()) * self.count > limits.questions:
             raise RequestError(
                 f"a request has at most {limits.questions:,} texts", parameter="prompt"
             )
@@ -121,6 +126,7 @@ class CompletionBody(GenerationBody):
         )
         if self.max_tokens is None:
             requests = [with_room(request, model, DEFAULT_MAX_TOKENS) for request in requests]
+        check_listed(requests, self.count)
         return requests
 
 
@@ -138,7 +144,7 @@ async def complete(body: CompletionBody, calls: Calls) -> Response:
     if body.wants_stream:
         return events_response(whole_texts(texts), answer.events, PATH)
     # The names of tokens may need the model, which may be at work.
-    return JsonAnswer(await asyncio.to_thread(answer.whole, texts))
+    return await asyncio.to_thread(lambda: JsonAnswer(answer.whole(texts)))
 
 
 class _Answer:

@@ -17,7 +17,7 @@ from autocog_core.server.decisions.openai_body import (
 )
 from autocog_core.server.decisions.openai_input import input_text
 from autocog_core.server.decisions.served_templates import Templates
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 
 router = APIRouter(tags=["decisions"])
@@ -34,13 +34,14 @@ async def decisions(body: DecisionsBody, calls: Calls, templates: Templates) -> 
         calls, templates, body.model, input_text(body.input), body.to_questions(), body
     )
     usage = decided.usage
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "model": decided.model,
             "answers": list(map(_answer, body.questions, decided.answers)),
             "usage": usage_of(usage.prompt_tokens, usage.cached_tokens, usage.answer_tokens),
             **decided.extensions(),
-        }
+        },
+        entries=decided.option_count,
     )
 
 

@@ -16,7 +16,7 @@ from autocog_core.server.autocog_api.prompts import PromptsBody
 from autocog_core.server.autocog_api.record_answer import RecordsAnswer
 from autocog_core.server.autocog_api.run_budget import run_budget
 from autocog_core.server.autocog_api.usage import usage_of
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import MAX_INTEGER, WHOLE, Positive
@@ -109,13 +109,14 @@ async def write_records(body: RecordBody, calls: Calls) -> JsonAnswer:
         "prompt",
         [partial(model.calls.record, **prompt, **options) for prompt in prompts],
     )
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "object": "records",
             "model": model.name,
             "results": [_as_data(record, body.tree) for record in records],
             "usage": usage_of(record.tree.stats.get("tokens_evaluated") for record in records),
-        }
+        },
+        entries=sum(len(record.tree.nodes) for record in records),
     )
 
 

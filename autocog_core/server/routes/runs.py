@@ -27,7 +27,7 @@ from autocog_core.server.autocog_api.run_answer import (
 )
 from autocog_core.server.autocog_api.run_budget import BudgetBody, run_budget
 from autocog_core.server.autocog_api.usage import usage_of
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.server_state import ServerState
 from autocog_core.server.whole_numbers import Positive
@@ -110,16 +110,14 @@ async def run(body: RunBody, calls: Calls) -> JsonAnswer:
     trees = await make_named_calls(
         calls, model, "row", [partial(model.calls.run, automaton, row, **options) for row in rows]
     )
-    results = await asyncio.to_thread(
-        lambda: [_result(index, tree, body.tree) for index, tree in enumerate(trees)]
-    )
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "object": "runs",
             "model": model.name,
-            "results": results,
+            "results": [_result(index, tree, body.tree) for index, tree in enumerate(trees)],
             "usage": usage_of(tree.stats.get("tokens_evaluated") for tree in trees),
-        }
+        },
+        entries=sum(len(tree.nodes) for tree in trees),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,12 +14,12 @@ from autocog_core.server.autocog_api.named_calls import check_count, make_named_
 from autocog_core.server.autocog_api.prompts import PromptBody, as_prompt
 from autocog_core.server.autocog_api.score_answer import ScoreAnswer
 from autocog_core.server.autocog_api.usage import usage_of
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.served_models import ServedModel
 from autocog_core.server.whole_numbers import Positive
-from autocog_core.types.text_score import PairScore
+from autocog_core.types.text_score import PairScore, TextScore
 
 router = APIRouter(tags=["scores"])
 #: Bytes of all texts of one request, counted again for each window that they are part of.
@@ -83,22 +84,24 @@ async def score(body: ScoreBody, calls: Calls) -> JsonAnswer:
     scores = await make_named_calls(
         calls, model, "text", [partial(model.calls.score, text, **options) for text in texts]
     )
-    results = (
-        [result.to_dict() for result in scores]
-        if body.pairs is None
-        else [
-            PairScore(first=first, second=second).to_dict()
-            for first, second in zip(scores[::2], scores[1::2], strict=True)
-        ]
-    )
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "object": "scores",
             "model": model.name,
-            "results": results,
+            "results": _results(scores, in_pairs=body.pairs is not None),
             "usage": usage_of(result.tokens_evaluated for result in scores),
-        }
+        },
+        entries=sum(len(result.tokens) for result in scores),
     )
+
+
+def _results(scores: Sequence[TextScore], *, in_pairs: bool) -> list[dict[str, Any]]:
+    if not in_pairs:
+        return [result.to_dict() for result in scores]
+    return [
+        PairScore(first=first, second=second).to_dict()
+        for first, second in zip(scores[::2], scores[1::2], strict=True)
+    ]
 
 
 def _check_work(body: ScoreBody, texts: list[str], model: ServedModel) -> None:

@@ -18,7 +18,7 @@ from autocog_core.server.decisions.system_one_body import (
     SystemOneBody,
 )
 from autocog_core.server.documented_errors import error_responses
-from autocog_core.server.json_answer import JsonAnswer
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 
 router = APIRouter(tags=["decisions"])
@@ -37,8 +37,8 @@ async def system_one(body: SystemOneBody, calls: Calls, templates: Templates) ->
         calls, templates, body.model, as_text(body.state), body.to_questions(), body
     )
     answers = zip(body.questions.items(), decided.answers, strict=True)
-    return JsonAnswer(
-        {
+    return await json_answer(
+        lambda: {
             "model": decided.model,
             "answers": {name: _answer(question, answer) for (name, question), answer in answers},
             "usage": {
@@ -46,7 +46,8 @@ async def system_one(body: SystemOneBody, calls: Calls, templates: Templates) ->
                 "output_tokens": decided.usage.answer_tokens,
             },
             **decided.extensions(),
-        }
+        },
+        entries=decided.option_count,
     )
 
 

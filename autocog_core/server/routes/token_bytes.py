@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from autocog_core.server.autocog_api.body import ModelBody
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.token_texts import bytes_of_tokens
@@ -35,12 +36,15 @@ class TokenBytes(BaseModel):
     )
 
 
-@router.post("/v1/token_bytes")
-async def token_bytes(body: TokenBytesBody, calls: Calls) -> TokenBytes:
+@router.post("/v1/token_bytes", response_model=TokenBytes)
+async def token_bytes(body: TokenBytesBody, calls: Calls) -> JsonAnswer:
     """Return the bytes of each token: a character may be more than one token."""
     model = await calls.model(body.model)
     # The engine may be busy, or behind a network.
     (found,) = await calls.make(
         model, [asyncio.to_thread(bytes_of_tokens, body.tokens, model.model)]
     )
-    return TokenBytes(token_bytes={str(token): raw.hex() for token, raw in found.items()})
+    return await json_answer(
+        lambda: {"token_bytes": {str(token): raw.hex() for token, raw in found.items()}},
+        entries=len(found),
+    )

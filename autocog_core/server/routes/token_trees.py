@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import TokenId
@@ -132,8 +133,8 @@ class TokenTreesAnswer(TypedDict):
     trees: list[TokenTreeScores]
 
 
-@router.post("/v1/token_trees")
-async def score_trees(body: TokenTreesBody, calls: Calls) -> TokenTreesAnswer:
+@router.post("/v1/token_trees", response_model=TokenTreesAnswer)
+async def score_trees(body: TokenTreesBody, calls: Calls) -> JsonAnswer:
     """Return the log-probabilities of token trees: exactly those of the model."""
     limits = calls.state.config.limits
     if len(body.queries) > limits.questions:
@@ -147,7 +148,10 @@ async def score_trees(body: TokenTreesBody, calls: Calls) -> TokenTreesAnswer:
             parameter="queries",
         )
     scores = await calls.make(model, [model.calls.score_tree(query) for query in queries])
-    return TokenTreesAnswer(trees=[_answer(tree) for tree in scores])
+    return await json_answer(
+        lambda: TokenTreesAnswer(trees=[_answer(tree) for tree in scores]),
+        entries=sum(len(query.tokens) + len(query.top_at) * query.top_k for query in queries),
+    )
 
 
 def _answer(scores: TreeScores) -> TokenTreeScores:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from autocog_core.model.model import Model
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.openai_api.chat_messages import ChatFields, ChatMessage
 from autocog_core.server.openai_api.token_names import TokenNames
 from autocog_core.server.request_calls import Calls
@@ -98,8 +99,8 @@ class DetokenizeAnswer(TypedDict):
     content: str
 
 
-@router.post("/tokenize")
-async def tokenize(body: TokenizeBody, calls: Calls) -> TokenizeAnswer:
+@router.post("/tokenize", response_model=TokenizeAnswer)
+async def tokenize(body: TokenizeBody, calls: Calls) -> JsonAnswer:
     """Return the tokens of a text, or those of a chat in the model's template."""
     text = body.text()
     model = await calls.model(body.model)
@@ -122,7 +123,7 @@ async def tokenize(body: TokenizeBody, calls: Calls) -> TokenizeAnswer:
         return answer
 
     (answer,) = await calls.make(model, [model.calls.call(make)])
-    return answer
+    return await json_answer(lambda: answer, entries=answer["count"])
 
 
 @router.post("/detokenize")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from autocog_core.model.model import Model
+from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.request_calls import Calls
 
 router = APIRouter(tags=["tokens"])
@@ -62,12 +63,12 @@ async def fingerprint(name: str, calls: Calls) -> FingerprintAnswer:
     return FingerprintAnswer(fingerprint=value)
 
 
-@router.post("/v1/vocabulary")
-async def vocabulary(body: ModelNameBody, calls: Calls) -> VocabularyAnswer:
+@router.post("/v1/vocabulary", response_model=VocabularyAnswer)
+async def vocabulary(body: ModelNameBody, calls: Calls) -> JsonAnswer:
     """Return the tokens of a model, and what else a client needs to use their ids."""
     model = await calls.model(body.model)
     (answer,) = await calls.make(model, [model.calls.call(_describe)])
-    return answer
+    return await json_answer(lambda: answer, entries=answer["vocabulary_size"])
 
 
 def _describe(model: Model) -> VocabularyAnswer:
