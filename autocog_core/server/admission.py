@@ -15,6 +15,7 @@ class Admission:
     """Counts the calls that wait or are being made, and refuses requests when there are too many.
 
     :param limit: with so many calls, a request is refused. A single request may have more.
+    :ivar waiting: how many calls wait or are being made.
     """
 
     def __init__(self, limit: int) -> None:

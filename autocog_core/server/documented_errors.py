@@ -11,7 +11,6 @@ MEANINGS = {
     400: "The request cannot be answered: an argument is wrong, the prompt is too long, or the "
     "model does not support it.",
     401: "No valid key.",
-    403: "Refused: the request comes from where it may not.",
     404: "No such model, program or route.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",

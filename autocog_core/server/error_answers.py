@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
@@ -15,10 +14,9 @@ from starlette.responses import JSONResponse
 
 from autocog_core.errors import AutocogError, shorten
 from autocog_core.redaction import redact
+from autocog_core.server.error_log import logged_problem
 from autocog_core.server.json_answer import JsonAnswer
-from autocog_core.server.request_errors import Problem, RequestError, problem_of
-
-logger = logging.getLogger(__name__)
+from autocog_core.server.request_errors import Problem, RequestError
 
 #: Routes whose errors have the shape of the System One protocol.
 SYSTEM_ONE_ROUTES = frozenset({"/v1/systemone"})
@@ -67,7 +65,10 @@ def error_response(
 
 
 def add_error_answers(app: FastAPI) -> None:
-    """Let an app answer errors in the shapes of its protocols."""
+    """Let an app answer errors in the shapes of its protocols.
+
+    :param app: the app.
+    """
 
     @app.exception_handler(RequestError)
     async def refuse(request: Request, error: RequestError) -> JSONResponse:
@@ -75,9 +76,7 @@ def add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(AutocogError)
     async def explain(request: Request, error: AutocogError) -> JSONResponse:
-        problem = problem_of(error)
-        if problem.status == 500:
-            logger.error("request %s: %s", request.scope.get("autocog.request", ""), error)
+        problem = logged_problem(error, request.scope.get("autocog.request", ""))
         return error_response(request.url.path, problem)
 
     @app.exception_handler(RequestValidationError)

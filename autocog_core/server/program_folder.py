@@ -10,7 +10,8 @@ from autocog_core.errors import AutocogError, ConfigError, did_you_mean, shorten
 from autocog_core.model.automaton import Automaton
 from autocog_core.server.request_errors import RequestError
 
-logger = logging.getLogger("autocog.server")
+logger = logging.getLogger(__name__)
+#: Endings of program files.
 SUFFIXES = (".yaml", ".yml", ".json")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
@@ -21,11 +21,23 @@ class RequestCalls:
     """The calls of models that one request makes: counted, in time, and only while it is there.
 
     :param request: the request.
+    :ivar state: what all routes share.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self.state: ServerState = request.app.state.server
+
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return self._request.url.path
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, as in its answer's header `x-request-id`."""
+        request_id: str = self._request.scope.get("autocog.request", "")
+        return request_id
 
     async def model(self, name: str | None) -> ServedModel:
         """Return the model that a request names.
@@ -61,8 +73,8 @@ class RequestCalls:
                 call.close()
 
     async def stream(
-        self, model: ServedModel, pieces: AsyncIterator[Result]
-    ) -> AsyncIterator[Result]:
+        self, model: ServedModel, pieces: AsyncGenerator[Result, None]
+    ) -> AsyncGenerator[Result, None]:
         """Pass on what one call yields, and end the call when nobody reads.
 
         The errors of `make` are raised before the first piece, or between pieces.
@@ -84,15 +96,7 @@ class RequestCalls:
                         raise self._too_late() from None
                     yield piece
             finally:
-                with suppress(AttributeError):
-                    await pieces.aclose()  # type: ignore[attr-defined]
-
-    def _count(self, model: ServedModel, number: int) -> None:
-        """Count calls, and say whose they are."""
-        scope = self._request.scope
-        scope["autocog.calls"] = scope.get("autocog.calls", 0) + number
-        self.state.metrics.count_calls(model.name, number)
-        current_client.set(self._client())
+                await pieces.aclose()
 
     async def while_there(self, work: Awaitable[Result]) -> Result:
         """Await something of `stream`: end it if the client is gone or the time is over.
@@ -101,6 +105,13 @@ class RequestCalls:
         :raises RequestError: as `make`.
         """
         return await self._in_time(work)
+
+    def _count(self, model: ServedModel, number: int) -> None:
+        """Count calls, and say whose they are."""
+        scope = self._request.scope
+        scope["autocog.calls"] = scope.get("autocog.calls", 0) + number
+        self.state.metrics.count_calls(model.name, number)
+        current_client.set(self._client())
 
     async def _in_time(self, work: Awaitable[Result]) -> Result:
         task = asyncio.ensure_future(work)

@@ -59,21 +59,23 @@ class Problem:
     @property
     def kind(self) -> str:
         """The kind of error in OpenAI's and TypeSafe's words, such as "authentication_error"."""
-        kinds = {401: "authentication_error", 403: "authentication_error", 404: "not_found_error"}
+        kinds = {401: "authentication_error", 404: "not_found_error"}
         kinds |= {429: "rate_limit_error", 413: "request_too_large"}
         if self.status in kinds:
             return kinds[self.status]
         return "server_error" if self.status >= 500 else "invalid_request_error"
 
 
-def problem_of(error: AutocogError) -> Problem:
-    """Return what a client reads about an error of core or of a backend.
+def problem_of(error: Exception) -> Problem:
+    """Return what a client reads about an error.
 
-    What the client can correct is an error of the request (4xx). Errors of engines are those of the
-    server: their texts may name files, so they go to the log, and the client gets a sentence.
+    What the client can correct is an error of the request (4xx). All others are errors of the
+    server: their texts may name files or quote a prompt, so the client gets a sentence.
 
     :param error: the error.
     """
+    if isinstance(error, RequestError):
+        return error.problem
     if isinstance(error, ContextOverflowError):
         return Problem(400, _text(error), "context_length_exceeded")
     if isinstance(error, InputError):
@@ -82,7 +84,10 @@ def problem_of(error: AutocogError) -> Problem:
         return Problem(400, _text(error), "not_supported")
     if isinstance(error, ClosedError):
         return Problem(503, "the server is shutting down", "unavailable")
-    return Problem(500, "the model had an error; the server's log says which", type(error).__name__)
+    if isinstance(error, AutocogError):
+        text = "the model had an error; the server's log says which"
+        return Problem(500, text, type(error).__name__)
+    return Problem(500, "the server had an error; its log says which", "server_error")
 
 
 def _text(error: AutocogError) -> str:

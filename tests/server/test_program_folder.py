@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def test_a_changed_or_new_file_counts_from_the_next_request_on(folder: Path) -> 
         assert error(client, "/v1/runs", {"program": "letter"})[0] == 404
 
 
-def test_errors_in_files_end_the_start_and_later_name_no_path(folder: Path) -> None:
+def test_errors_in_files_end_the_start_and_later_name_no_path(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (folder / "wrong.yaml").write_text("actions: 3")
     with pytest.raises(InputError, match=r"wrong\.yaml"):
         small_app(config=ServerConfig(programs=folder))
@@ -97,6 +100,9 @@ def test_errors_in_files_end_the_start_and_later_name_no_path(folder: Path) -> N
         status, text, _ = error(client, "/v1/runs", {"program": "wrong"})
         assert status == 503
         assert str(folder) not in text
+        (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+        assert record.name.startswith("autocog_core.")
+        assert "wrong.yaml" in record.getMessage()
         # The others are there.
         assert [entry["name"] for entry in client.get("/v1/programs").json()["data"]] == ["review"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -106,7 +107,8 @@ def test_errors_before_the_text_are_normal_answers(
     assert answer.json()["error"]["message"]
 
 
-def test_an_error_after_the_first_piece_is_an_event() -> None:
+def test_an_error_after_the_first_piece_is_an_event(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     models = {"failing": lambda: Model(FailingLM(after=4))}
     with app_in_process(models) as client:
         answer = client.post(COMPLETIONS, json={**SAMPLE, "prompt": "It is", "seed": 1})
@@ -116,6 +118,11 @@ def test_an_error_after_the_first_piece_is_an_event() -> None:
     assert events[0]["choices"]
     assert events[-1]["error"]["type"] == "server_error"
     assert "secret" not in answer.text
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    # The command shows the messages of these loggers, and tracebacks only with --debug.
+    assert record.name.startswith("autocog_core.")
+    assert answer.headers["x-request-id"] in record.getMessage()
+    assert record.exc_info is None
 
 
 def test_a_client_that_goes_away_ends_the_text() -> None:

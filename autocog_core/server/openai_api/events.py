@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from starlette.responses import StreamingResponse
 
-from autocog_core.errors import AutocogError
 from autocog_core.server.error_answers import error_body
+from autocog_core.server.error_log import logged_problem
 from autocog_core.server.openai_api.text_request import TextRequest
 from autocog_core.server.openai_api.writing import WrittenText, with_scores
 from autocog_core.server.request_calls import RequestCalls
-from autocog_core.server.request_errors import Problem, RequestError, problem_of
 from autocog_core.server.served_models import ServedModel
 
-logger = logging.getLogger("autocog.server")
 #: What a stream yields: pieces of the text, and at the end the whole text with its scores.
 Piece = str | WrittenText
 #: The content types of the routes' answers, for the OpenAPI document.
@@ -57,7 +54,7 @@ async def stream_text(model: ServedModel, request: TextRequest) -> AsyncGenerato
 
 async def begin_stream(
     calls: RequestCalls, model: ServedModel, request: TextRequest
-) -> AsyncIterator[Piece]:
+) -> AsyncGenerator[Piece, None]:
     """Wait for the first piece of a text, and return all pieces.
 
     Until then, an error is a normal answer, and a client that goes away ends the work.
@@ -71,28 +68,28 @@ async def begin_stream(
     pieces = calls.stream(model, stream_text(model, request))
     first = await calls.while_there(anext(pieces))
 
-    async def all_pieces() -> AsyncIterator[Piece]:
+    async def all_pieces() -> AsyncGenerator[Piece, None]:
         try:
             yield first
             async for piece in pieces:
                 yield piece
         finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
+            await pieces.aclose()
 
     return all_pieces()
 
 
 def events_response(
-    pieces: AsyncIterator[Piece],
+    calls: RequestCalls,
+    pieces: AsyncGenerator[Piece, None],
     render: Callable[[Piece], Iterable[Any]],
-    path: str,
     begin: Sequence[Any] = (),
 ) -> StreamingResponse:
     """Return a stream of server-sent events.
 
+    :param calls: the calls of the request, whose protocol's errors are sent.
     :param pieces: the text.
     :param render: returns the events of a piece, as plain data.
-    :param path: the path of the request, whose protocol's errors are sent.
     :param begin: the first events.
     """
 
@@ -105,27 +102,16 @@ def events_response(
                 for event in await asyncio.to_thread(lambda: list(render(piece))):  # noqa: B023
                     yield _event(event)
         except Exception as error:  # noqa: BLE001 - the status was sent: the error is an event
-            yield _event(error_body(path, _problem_of(error, path)))
+            problem = logged_problem(error, calls.request_id)
+            yield _event(error_body(calls.path, problem))
             return
         finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
+            await pieces.aclose()
         yield "data: [DONE]\n\n"
 
     return StreamingResponse(
         events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
     )
-
-
-def _problem_of(error: Exception, path: str) -> Problem:
-    if isinstance(error, RequestError):
-        return error.problem
-    if isinstance(error, AutocogError):
-        problem = problem_of(error)
-    else:
-        problem = Problem(500, "the server had an error; its log says which", "server_error")
-    if problem.status == 500:
-        logger.error("%s: %s", path, error, exc_info=error)
-    return problem
 
 
 def _event(data: Any) -> str:

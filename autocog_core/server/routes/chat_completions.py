@@ -119,10 +119,10 @@ async def complete_chat(body: ChatBody, calls: Calls) -> Response:
     answer = _Answer(body, model.name, model.model, request)
     if body.wants_stream and body.count == 1:
         pieces = await begin_stream(calls, model, request)
-        return events_response(pieces, answer.events, PATH, answer.begin())
+        return events_response(calls, pieces, answer.events, answer.begin())
     texts = await calls.make(model, [write(model, request)])
     if body.wants_stream:
-        return events_response(whole_texts(texts), answer.events, PATH, answer.begin())
+        return events_response(calls, whole_texts(texts), answer.events, answer.begin())
     # The names of tokens may need the model, which may be at work.
     return await asyncio.to_thread(lambda: JsonAnswer(answer.whole(texts[0])))
 

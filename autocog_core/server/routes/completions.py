@@ -139,10 +139,10 @@ async def complete(body: CompletionBody, calls: Calls) -> Response:
     answer = _Answer(body, model.name, model.model, requests)
     if body.wants_stream and len(requests) == body.count == 1 and requests[0].max_tokens:
         pieces = await begin_stream(calls, model, requests[0])
-        return events_response(pieces, answer.events, PATH)
+        return events_response(calls, pieces, answer.events)
     texts = await calls.make(model, [write(model, request) for request in requests])
     if body.wants_stream:
-        return events_response(whole_texts(texts), answer.events, PATH)
+        return events_response(calls, whole_texts(texts), answer.events)
     # The names of tokens may need the model, which may be at work.
     return await asyncio.to_thread(lambda: JsonAnswer(answer.whole(texts)))
 
