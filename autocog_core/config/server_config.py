@@ -8,6 +8,8 @@ from autocog_core.config.options import FilePath
 
 #: Bytes in a mebibyte.
 MIB = 1024 * 1024
+#: Bytes of the first line and the headers of a request; this is no setting.
+MAX_HEADER_BYTES = 64 * 1024
 
 
 class ServerLimits(BaseModel):

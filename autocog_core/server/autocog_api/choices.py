@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from autocog_core.automaton.choices import Choice
 from autocog_core.config.server_config import ServerLimits
 from autocog_core.model.choice_arguments import ChoiceLike
-from autocog_core.server.autocog_api.body import Body, kind_of
+from autocog_core.server.request_body import Body, kind_of
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import MAX_INTEGER
 

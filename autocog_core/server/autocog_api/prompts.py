@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from autocog_core.server.autocog_api.body import Body, ModelBody, check_plain_data
+from autocog_core.server.request_body import Body, ModelBody, check_plain_data
 from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.prompt import Prompt, PromptLike, TextPiece, TokenPiece
 

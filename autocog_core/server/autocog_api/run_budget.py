@@ -8,7 +8,7 @@ from pydantic import Field
 
 from autocog_core.config.server_config import ServerLimits
 from autocog_core.hooks.automaton_run import Budget
-from autocog_core.server.autocog_api.body import Body
+from autocog_core.server.request_body import Body
 from autocog_core.server.whole_numbers import Positive
 
 

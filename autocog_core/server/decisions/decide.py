@@ -11,13 +11,13 @@ from typing import Any
 
 from autocog_core.errors import AutocogError, InputError
 from autocog_core.model.model import Model
-from autocog_core.server.autocog_api.named_calls import name_errors
 from autocog_core.server.decisions.answer import DecidedQuestion
 from autocog_core.server.decisions.chat_frame import ChatFrame, plain_prompt
 from autocog_core.server.decisions.question import Question
 from autocog_core.server.decisions.served_templates import ServedTemplates
 from autocog_core.server.decisions.settings import DecisionSettings
 from autocog_core.server.decisions.template import DecisionTemplate, QuestionText
+from autocog_core.server.named_calls import check_count, name_errors
 from autocog_core.server.request_calls import RequestCalls
 from autocog_core.server.request_errors import RequestError
 
@@ -125,12 +125,7 @@ async def decide(
 
 def _check_counts(calls: RequestCalls, questions: Sequence[Question]) -> None:
     limits = calls.state.config.limits
-    if len(questions) > limits.questions:
-        raise RequestError(
-            f"{len(questions):,} questions; this server takes {limits.questions:,} in one request",
-            status=422,
-            parameter="questions",
-        )
+    check_count("questions", len(questions), limits, "questions", status=422)
     for question in questions:
         if len(question.options) > limits.options:
             raise RequestError(

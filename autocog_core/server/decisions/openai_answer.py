@@ -6,19 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from autocog_core.server.decisions.extensions import QuestionExtensions, RequestExtensions
 
-class _Answer(BaseModel):
+
+class _Answer(QuestionExtensions):
     name: str | None
     x_logprob: list[float | None] | None = Field(
         description="The log-probability of each option in nats, in the order of the probabilities "
         "(of a predicate: yes, no); null if the model's server does not show any."
     )
-    x_label_mass: float | None = Field(
-        description="How much of the model's probability the options have."
-    )
-    x_exact: bool = Field(description="Whether the numbers are the model's own.")
-    x_reason: str = Field(description="Why they are not, or how they were made.")
-    x_norm: str = Field(description="What made the probabilities.")
 
 
 class PredicateAnswer(_Answer):
@@ -84,7 +80,7 @@ class DecisionsUsage(BaseModel):
     total_tokens: int
 
 
-class DecisionsAnswer(BaseModel):
+class DecisionsAnswer(RequestExtensions):
     """The answers, in the order of the questions."""
 
     model: str
@@ -92,9 +88,6 @@ class DecisionsAnswer(BaseModel):
         Annotated[PredicateAnswer | ChoiceAnswer | ScoreAnswer, Field(discriminator="type")]
     ]
     usage: DecisionsUsage
-    x_template: str = Field(description="The version of the template that made the prompts.")
-    x_method: str
-    x_isolate: bool
 
 
 def usage_of(prompt: int, cached: int, output: int) -> dict[str, Any]:

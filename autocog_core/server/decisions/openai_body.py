@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from autocog_core.server.decisions.openai_input import Content, Input, Part, Text, content_text
+from autocog_core.server.decisions.body_parts import Part, Text
+from autocog_core.server.decisions.openai_input import Content, Input, content_text
 from autocog_core.server.decisions.question import (
     Option,
     Question,

@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from autocog_core.server.autocog_api.body import check_plain_data, kind_of
-from autocog_core.server.decisions.plain_text import check_unicode
+from autocog_core.server.decisions.body_parts import Part, Text, check_unicode
 from autocog_core.server.decisions.question import as_text
+from autocog_core.server.request_body import check_plain_data, kind_of
 from autocog_core.server.request_errors import RequestError
-
-Text = Annotated[str, AfterValidator(check_unicode)]
-
-
-class Part(BaseModel):
-    """A part of a request: unknown fields are ignored, values of another type are errors."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
 
 
 class TextPart(Part):

@@ -7,18 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from autocog_core.server.decisions.extensions import QuestionExtensions, RequestExtensions
 
-class _Answer(BaseModel):
+
+class _Answer(QuestionExtensions):
     x_logprob: dict[str, float | None] | None = Field(
         description="The log-probability of each option, in nats; null for an impossible one, and "
         "if the model's server does not show any."
     )
-    x_label_mass: float | None = Field(
-        description="How much of the model's probability the options have."
-    )
-    x_exact: bool = Field(description="Whether the numbers are the model's own.")
-    x_reason: str = Field(description="Why they are not, or how they were made.")
-    x_norm: str = Field(description="What made the probabilities.")
 
 
 class NoulAnswer(_Answer):
@@ -54,7 +50,7 @@ class SystemOneUsage(BaseModel):
     output_tokens: int = Field(description="Tokens of all options, which were scored.")
 
 
-class SystemOneAnswer(BaseModel):
+class SystemOneAnswer(RequestExtensions):
     """The answers."""
 
     model: str
@@ -62,9 +58,6 @@ class SystemOneAnswer(BaseModel):
         str, Annotated[NoulAnswer | ChoiceAnswer | ScoreAnswer, Field(discriminator="type")]
     ]
     usage: SystemOneUsage
-    x_template: str = Field(description="The version of the template that made the prompts.")
-    x_method: str
-    x_isolate: bool
 
 
 class ErrorPlace(BaseModel):

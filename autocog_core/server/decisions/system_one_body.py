@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from autocog_core.server.autocog_api.body import check_plain_data, kind_of
-from autocog_core.server.decisions.plain_text import check_unicode
+from autocog_core.server.decisions.body_parts import Part, Text, check_unicode
 from autocog_core.server.decisions.question import (
     Option,
     Question,
@@ -26,6 +16,7 @@ from autocog_core.server.decisions.question import (
     predicate_options,
 )
 from autocog_core.server.decisions.settings import DecisionSettings
+from autocog_core.server.request_body import check_plain_data, kind_of
 
 
 def _require_text(value: Any) -> Any:
@@ -42,23 +33,16 @@ TextOrData = Annotated[
     Discriminator(kind_of),
     BeforeValidator(_require_text),
 ]
-Name = Annotated[str, AfterValidator(check_unicode)]
 
 
-class _Part(BaseModel):
-    """A part of a request: unknown fields are ignored, values of another type are errors."""
-
-    model_config = ConfigDict(strict=True, frozen=True)
-
-
-class NoulCriteria(_Part):
+class NoulCriteria(Part):
     """What counts as yes, and as no."""
 
     yes: TextOrData | None = Field(None, alias="true", description="What counts as yes.")
     no: TextOrData | None = Field(None, alias="false", description="What counts as no.")
 
 
-class _QuestionBody(_Part):
+class _QuestionBody(Part):
     instructions: TextOrData | None = Field(None, description="What to decide.")
 
 
@@ -73,7 +57,7 @@ class ChoiceQuestion(_QuestionBody):
     """A question with options."""
 
     type: Literal["choice"]
-    criteria: dict[Name, TextOrData | None] = Field(
+    criteria: dict[Text, TextOrData | None] = Field(
         min_length=1, description="The options, and when each of them applies."
     )
 
@@ -115,7 +99,7 @@ class SystemOneBody(DecisionSettings):
         None, description='The model. "jev-latest" is the default model of the server.'
     )
     state: TextOrData = Field(description="The text that all questions are about.")
-    questions: dict[Name, QuestionBody] = Field(min_length=1, description="The questions, by name.")
+    questions: dict[Text, QuestionBody] = Field(min_length=1, description="The questions, by name.")
     assets: dict[str, Any] | None = Field(None, description="Not supported: must be left out.")
 
     @model_validator(mode="after")

@@ -9,10 +9,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from autocog_core.config.server_config import ServerLimits
+from autocog_core.config.server_config import MAX_HEADER_BYTES, ServerLimits
 
-#: Bytes of the first line and the headers of a request.
-MAX_HEADER_BYTES = 64 * 1024
 #: A client must take so many bytes of an answer per second, once the network holds no more.
 MIN_BYTES_PER_SECOND = 1024
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from autocog_core.config.server_config import ServerConfig
+from autocog_core.config.server_config import MAX_HEADER_BYTES, ServerConfig
 from autocog_core.errors import ConfigError
-from autocog_core.server.listening.connection import MAX_HEADER_BYTES, connection_class
+from autocog_core.server.listening.connection import connection_class
 from autocog_core.server.listening.uvicorn_server import Server
 
 

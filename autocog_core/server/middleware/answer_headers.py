@@ -23,6 +23,7 @@ class AnswerHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and add the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

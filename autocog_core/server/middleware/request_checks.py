@@ -6,13 +6,12 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from autocog_core.config.server_config import MAX_HEADER_BYTES
 from autocog_core.server.error_answers import error_response
 from autocog_core.server.request_errors import Problem
 
 #: Number of headers.
 MAX_HEADERS = 100
-#: Bytes of all headers; longer ones that arrive in parts are refused by the connection.
-MAX_HEADER_BYTES = 64 * 1024
 #: Requests with these methods have a body.
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -32,6 +31,7 @@ class RequestChecks:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
         problem = self._check(scope) if scope["type"] == "http" else None
         if problem is None:
             await self._app(scope, receive, send)

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from autocog_core.server.autocog_api.body import Body, kind_of
 from autocog_core.server.autocog_api.choices import ChoicesBody, choices_of_prompts
 from autocog_core.server.autocog_api.choose_answer import ChooseAnswer
-from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptsBody
 from autocog_core.server.autocog_api.usage import usage_of
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.named_calls import check_count, make_named_calls
+from autocog_core.server.request_body import Body, kind_of
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.whole_numbers import Positive
 from autocog_core.types.choice import EOS, Norm

@@ -8,7 +8,6 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from autocog_core.server.request_errors import RequestError
 from autocog_core.server.server_state import ServerState
 
 router = APIRouter(tags=["models"])
@@ -67,9 +66,7 @@ async def list_models(request: Request) -> ModelList:
 async def get_model(request: Request, name: str) -> OpenAIModel:
     """Describe a model."""
     state: ServerState = request.app.state.server
-    if name not in state.models.names:
-        raise RequestError(f'no model "{name[:80]}"', status=404, code="model_not_found")
-    return _openai_model(state, name)
+    return _openai_model(state, state.models.resolve(name))
 
 
 def _openai_model(state: ServerState, name: str) -> OpenAIModel:

@@ -16,13 +16,13 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     """Return the page."""
     return _send(request, index_page())
 
 
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.get("/page/{name}")
 async def asset(request: Request, name: str) -> Response:
     """Return a script or a style of the page."""
     file = page_files().get(name)
@@ -37,8 +37,6 @@ def _send(request: Request, file: PageFile) -> Response:
         # A browser asks each time whether its copy is the newest, so that an update is seen.
         "Cache-Control": "no-cache",
         "ETag": file.etag,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
     }
     known = {tag.strip() for tag in request.headers.get("if-none-match", "").split(",")}
     if file.etag in known:

@@ -10,13 +10,13 @@ from pydantic import ConfigDict, Field
 
 from autocog_core.config.server_config import ServerLimits
 from autocog_core.records.result import TypedRecord
-from autocog_core.server.autocog_api.body import PlainObject
-from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptsBody
 from autocog_core.server.autocog_api.record_answer import RecordsAnswer
 from autocog_core.server.autocog_api.run_budget import run_budget
 from autocog_core.server.autocog_api.usage import usage_of
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.named_calls import check_count, make_named_calls
+from autocog_core.server.request_body import PlainObject
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import MAX_INTEGER, WHOLE, Positive

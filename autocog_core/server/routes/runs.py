@@ -16,8 +16,6 @@ from autocog_core.dataset.output_row import make_error_row, make_output_row
 from autocog_core.errors import InputError
 from autocog_core.evaluation.evaluation import Order, Strategy
 from autocog_core.model.automaton import Automaton
-from autocog_core.server.autocog_api.body import ModelBody, PlainObject, kind_of
-from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.program_limits import check_program
 from autocog_core.server.autocog_api.run_answer import (
     ProgramEntry,
@@ -28,6 +26,8 @@ from autocog_core.server.autocog_api.run_answer import (
 from autocog_core.server.autocog_api.run_budget import BudgetBody, run_budget
 from autocog_core.server.autocog_api.usage import usage_of
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.named_calls import check_count, make_named_calls
+from autocog_core.server.request_body import ModelBody, PlainObject, kind_of
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.server_state import ServerState
 from autocog_core.server.whole_numbers import Positive

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 
-from autocog_core.server.autocog_api.body import ModelBody
-from autocog_core.server.autocog_api.named_calls import check_count, make_named_calls
 from autocog_core.server.autocog_api.prompts import PromptBody, as_prompt
 from autocog_core.server.autocog_api.score_answer import ScoreAnswer
 from autocog_core.server.autocog_api.usage import usage_of
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.named_calls import check_count, make_named_calls
+from autocog_core.server.request_body import ModelBody
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.served_models import ServedModel

@@ -7,8 +7,8 @@ import asyncio
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from autocog_core.server.autocog_api.body import ModelBody
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.request_body import ModelBody
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.token_texts import bytes_of_tokens

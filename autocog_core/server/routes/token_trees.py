@@ -5,8 +5,6 @@ With them, `autocog-openai` computes over HTTP what it would with the model in t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Annotated
 
 import numpy as np
@@ -17,10 +15,12 @@ from typing_extensions import TypedDict
 from autocog_core.scoring.prompt_encoding import check_sequence
 from autocog_core.scoring.query_batches import MAX_PROBABILITIES_PER_CALL
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.request_body import ModelBody
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import TokenId
 from autocog_core.types.backend_info import BackendInfo
+from autocog_core.types.json_number import to_json_number
 from autocog_core.types.token_tree import TreeQuery, TreeScores
 
 router = APIRouter(tags=["tokens"])
@@ -100,12 +100,9 @@ class TokenTreeQuery(BaseModel):
         )
 
 
-class TokenTreesBody(BaseModel):
+class TokenTreesBody(ModelBody):
     """Token trees."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="The model's name.")
     queries: list[TokenTreeQuery] = Field(
         min_length=1,
         description="The trees.",
@@ -162,15 +159,11 @@ def _answer(scores: TreeScores) -> TokenTreeScores:
         )
     ]
     return TokenTreeScores(
-        values=_finite(scores.values.tolist()),
+        values=list(map(to_json_number, scores.values.tolist())),
         top_tokens=[[token for token, _ in row] for row in rows],
         top_logprobs=[[logprob for _, logprob in row] for row in rows],
         mask_logprobs=None
         if scores.mask_logprobs is None
-        else _finite(scores.mask_logprobs.tolist()),
+        else list(map(to_json_number, scores.mask_logprobs.tolist())),
         tokens_evaluated=scores.tokens_evaluated,
     )
-
-
-def _finite(values: Iterable[float]) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from autocog_core.model.model import Model
 from autocog_core.server.json_answer import JsonAnswer, json_answer
 from autocog_core.server.openai_api.chat_messages import ChatFields, ChatMessage
 from autocog_core.server.openai_api.token_names import TokenNames
+from autocog_core.server.request_body import ModelBody
 from autocog_core.server.request_calls import Calls
 from autocog_core.server.request_errors import RequestError
 from autocog_core.server.whole_numbers import TokenId
@@ -83,12 +83,9 @@ class TokenizeAnswer(TypedDict):
     pieces: NotRequired[list[PromptPiece]]
 
 
-class DetokenizeBody(BaseModel):
+class DetokenizeBody(ModelBody):
     """Tokens."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="The model's name.")
     tokens: list[TokenId] = Field(description="The ids.", examples=[[72, 105]])
 
 
@@ -148,10 +145,9 @@ def _tokens_of(model: Model, text: str, body: TokenizeBody) -> list[int]:
 
 
 def _pieces_of(prompt: Prompt) -> list[PromptPiece]:
-    pieces: Sequence[Any] = prompt.pieces
     return [
         PromptPiece(tokens=list(piece.tokens))
         if isinstance(piece, TokenPiece)
         else PromptPiece(text=piece.text, trusted=piece.trusted)
-        for piece in pieces
+        for piece in prompt.pieces
     ]

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from autocog_core.model.model import Model
 from autocog_core.server.json_answer import JsonAnswer, json_answer
+from autocog_core.server.request_body import ModelBody
 from autocog_core.server.request_calls import Calls
 
 router = APIRouter(tags=["tokens"])
-
-
-class ModelNameBody(BaseModel):
-    """A model."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="The model's name.")
 
 
 class SpecialTokenAnswer(TypedDict):
@@ -64,7 +56,7 @@ async def fingerprint(name: str, calls: Calls) -> FingerprintAnswer:
 
 
 @router.post("/v1/vocabulary", response_model=VocabularyAnswer)
-async def vocabulary(body: ModelNameBody, calls: Calls) -> JsonAnswer:
+async def vocabulary(body: ModelBody, calls: Calls) -> JsonAnswer:
     """Return the tokens of a model, and what else a client needs to use their ids."""
     model = await calls.model(body.model)
     (answer,) = await calls.make(model, [model.calls.call(_describe)])

@@ -40,18 +40,22 @@ async def make_named_calls(
     return await calls.make(model, named)
 
 
-def check_count(what: str, count: int, limits: ServerLimits, parameter: str) -> None:
-    """Check how many prompts, texts or rows a request has.
+def check_count(
+    what: str, count: int, limits: ServerLimits, parameter: str, *, status: int = 400
+) -> None:
+    """Check how many prompts, questions, texts or rows a request has.
 
     :param what: their name, in plural.
     :param count: their number.
     :param limits: the limits of the server.
     :param parameter: their field.
+    :param status: the status of the error.
     :raises RequestError: if there are too many.
     """
     if count > limits.questions:
         raise RequestError(
             f"{count:,} {what}; this server takes {limits.questions:,} in one request",
+            status=status,
             parameter=parameter,
         )
 
