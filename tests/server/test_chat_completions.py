@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,18 +15,6 @@ from tests.support.small_backends import Plain, random_model
 
 PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with app_in_process() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def truth() -> Model:
-    """The model that is served."""
-    return random_model(seed=3)
 
 
 def post(client: TestClient, **body: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,18 +17,6 @@ from tests.support.small_backends import random_model, table_model
 
 PATH = "/v1/completions"
 GREEDY = {"temperature": 0, "max_tokens": 5}
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with app_in_process() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def truth() -> Model:
-    """The model that is served."""
-    return random_model(seed=3)
 
 
 def post(client: TestClient, **body: Any) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from tests.server.test_openapi_document import examples
-from tests.support.served import app_in_process
 from tests.support.soak import SOAK, count
 
 JSON = "application/json"
@@ -57,13 +55,6 @@ HARD: list[Any] = [
 pytestmark = pytest.mark.filterwarnings("ignore::autocog_core.AutocogWarning")
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[TestClient]:
-    """A client of one server for all tests of this file."""
-    with app_in_process() as client:
-        yield client
-
-
 def check(response: Any, what: object) -> None:
     """Check that a response is an answer or an error of the request, in one of the shapes."""
     assert 200 <= response.status_code < 500, (what, response.text[:500])
@@ -80,32 +71,32 @@ def post_paths(client: TestClient) -> list[str]:
 
 
 @pytest.mark.parametrize("what", RAW)
-def test_bodies_that_are_wrong(shared: TestClient, what: str) -> None:
-    for path in post_paths(shared):
-        response = shared.post(path, content=RAW[what], headers={"Content-Type": JSON})
+def test_bodies_that_are_wrong(client: TestClient, what: str) -> None:
+    for path in post_paths(client):
+        response = client.post(path, content=RAW[what], headers={"Content-Type": JSON})
         check(response, (path, what))
 
 
-def test_content_types_that_are_wrong(shared: TestClient) -> None:
+def test_content_types_that_are_wrong(client: TestClient) -> None:
     body = b'{"prompt": "x", "choices": ["a", "b"]}'
-    for path in post_paths(shared):
+    for path in post_paths(client):
         for kind in TYPES:
             headers = {} if kind is None else {"Content-Type": kind}
-            response = shared.post(path, content=body, headers=headers)
+            response = client.post(path, content=body, headers=headers)
             check(response, (path, kind))
             assert response.status_code >= 400, (path, kind)
 
 
-def test_values_that_are_wrong(shared: TestClient) -> None:
-    document = shared.get("/openapi.json").json()
+def test_values_that_are_wrong(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
     refused = answered = 0
-    for path in post_paths(shared):
+    for path in post_paths(client):
         for example in examples(document, document["paths"][path]["post"]):
             names = sorted({*example, *fields(document, path)})
             for number, name in enumerate(names):
                 # Each name gets other ones; the long run tries all.
                 for value in HARD[0 if SOAK else number % 9 :: count(9, 1)]:
-                    response = shared.post(path, json={**example, name: value})
+                    response = client.post(path, json={**example, name: value})
                     check(response, (path, name, str(value)[:100]))
                     refused += response.status_code >= 400
                     answered += response.status_code == 200
@@ -127,9 +118,9 @@ def test_values_that_are_wrong(shared: TestClient) -> None:
     ],
     ids=["choices", "ids", "pieces", "messages", "template arguments"],
 )
-def test_long_lists_are_refused_at_once(shared: TestClient, body: dict[str, Any]) -> None:
+def test_long_lists_are_refused_at_once(client: TestClient, body: dict[str, Any]) -> None:
     begin = time.perf_counter()
-    response = shared.post("/v1/choose", json=body)
+    response = client.post("/v1/choose", json=body)
     assert response.status_code == 422
     assert len(response.text) < 1000
     assert time.perf_counter() - begin < 10

@@ -11,7 +11,7 @@ from tests.support.server_load import call_all, largest_difference, mixed_reques
 
 
 def test_16_clients_get_the_answers_of_one(server: ServerProcess) -> None:
-    requests = mixed_requests(100)
+    requests = mixed_requests(48)
 
     answers = call_all(server.url, requests, 16)
 
