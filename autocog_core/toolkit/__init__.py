@@ -48,6 +48,7 @@ from autocog_core.tokenizers.text_tokenizer import TextTokenizer
 from autocog_core.tokenizers.word_boundaries import respects_word_boundaries
 from autocog_core.toolkit.completion_builder import CompletionBuilder
 from autocog_core.toolkit.engine_options import reject_unknown_options
+from autocog_core.toolkit.limited_groups import limited_groups
 from autocog_core.toolkit.logits_cache import LogitsCache
 from autocog_core.toolkit.prefix_forest import PrefixForest, add_query
 from autocog_core.toolkit.processor_quota import limit_threads, processor_quota
@@ -105,6 +106,7 @@ __all__ = [
     "lark_of",
     "lazy",
     "limit_threads",
+    "limited_groups",
     "log_softmax",
     "logsumexp",
     "logsumexp_row",

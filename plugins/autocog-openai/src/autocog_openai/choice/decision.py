@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocog_core import CapabilityError, ChoiceRequest, ChoiceScores, Prompt, TextPiece
+from autocog_core.toolkit import limited_groups
 from autocog_openai.choice.unscored import unscored_choices
 from autocog_openai.connection.answer_fields import reading
 from autocog_openai.connection.usage import UsageCounter
@@ -92,17 +93,14 @@ def _groups(
         # An isolated request is a request to the server of its own.
         key = (repr(state), place if request.isolate else -1)
         by_state.setdefault(key, (state, []))[1].append(asked)
-    most = model.dialect.max_decision_questions
+    limits = (model.dialect.max_decision_questions, MAX_OPTIONS)
     for state, all_asked in by_state.values():
-        group: list[_Asked] = []
-        count = 0
-        for asked in all_asked:
-            count += len(asked.question.options)
-            if group and (len(group) == most or count > MAX_OPTIONS):
-                yield state, group
-                group, count = [], len(asked.question.options)
-            group.append(asked)
-        yield state, group
+        for group in limited_groups(all_asked, _sizes, limits):
+            yield state, group
+
+
+def _sizes(asked: _Asked) -> tuple[int, int]:
+    return 1, len(asked.question.options)
 
 
 def _state_of(model: ServerModel, request: ChoiceRequest) -> tuple[State, str]:

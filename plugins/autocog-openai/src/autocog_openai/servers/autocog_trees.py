@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from autocog_core import TreeQuery, TreeScores
+from autocog_core.toolkit import limited_groups
 from autocog_openai.connection.answer_fields import (
     FieldError,
     as_count,
@@ -37,7 +38,7 @@ def request_trees(connection: Connection, queries: Sequence[TreeQuery]) -> list[
     :raises MalformedAnswerError: if the server does not return what was requested.
     """
     scores: list[TreeScores] = []
-    for batch in _batches(queries):
+    for batch in limited_groups(queries, _sizes, (MAX_TREES, MAX_TOKENS, MAX_LISTED)):
         body = {
             "model": connection.options.model,
             "queries": [_to_json(query) for query in batch],
@@ -88,22 +89,8 @@ class TreeScorer:
         )
 
 
-def _batches(queries: Sequence[TreeQuery]) -> Iterator[list[TreeQuery]]:
-    """Yield the queries in groups that one request may have."""
-    batch: list[TreeQuery] = []
-    tokens = listed = 0
-    for query in queries:
-        more_tokens = len(query.prefix) + len(query.tokens)
-        more_listed = len(query.top_at) * query.top_k
-        is_full = len(batch) == MAX_TREES or tokens + more_tokens > MAX_TOKENS
-        if batch and (is_full or listed + more_listed > MAX_LISTED):
-            yield batch
-            batch, tokens, listed = [], 0, 0
-        batch.append(query)
-        tokens += more_tokens
-        listed += more_listed
-    if batch:
-        yield batch
+def _sizes(query: TreeQuery) -> tuple[int, int, int]:
+    return 1, len(query.prefix) + len(query.tokens), len(query.top_at) * query.top_k
 
 
 def _to_json(query: TreeQuery) -> dict[str, Any]:
