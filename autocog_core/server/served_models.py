@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autocog_core.async_calls.async_model import AsyncModel
+from autocog_core.config.server_config import ServerLimits
 from autocog_core.errors import did_you_mean
 from autocog_core.model.model import Model
 from autocog_core.server.request_errors import RequestError
@@ -45,7 +46,10 @@ class ServedModels:
     """
 
     def __init__(
-        self, loaders: Mapping[str, Callable[[], Model]], default: str, together: int = 64
+        self,
+        loaders: Mapping[str, Callable[[], Model]],
+        default: str,
+        together: int = ServerLimits().together,
     ) -> None:
         self._loaders = dict(loaders)
         self._together = together

@@ -158,3 +158,6 @@ def test_errors_have_their_types(client: openai.OpenAI, url: str) -> None:
 def test_models_are_listed(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["random", "known"]
     assert client.models.retrieve("known").owned_by == "autocog"
+    assert client.models.retrieve("jev-latest").id == "random"
+    with pytest.raises(openai.NotFoundError, match='did you mean "known"'):
+        client.models.retrieve("knwon")
