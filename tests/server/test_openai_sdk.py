@@ -160,4 +160,4 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
     assert client.models.retrieve("known").owned_by == "autocog"
     assert client.models.retrieve("jev-latest").id == "random"
     with pytest.raises(openai.NotFoundError, match='did you mean "known"'):
-        client.models.retrieve("knwon")
+        client.models.retrieve("known-2")

@@ -175,3 +175,14 @@ def has_thoughts(message: Mapping[str, Any]) -> bool:
     return any(message.get(name) for name in THOUGHTS) or any(
         isinstance(part, Mapping) and part.get("type") not in TEXT_PARTS for part in parts
     )
+
+
+def vllm_chat_route(
+    capabilities: ServerCapabilities, messages: Callable[[Prompt], list[dict[str, str]]]
+) -> ChatRoute:
+    """Return the chat route of servers that take vLLM's parameters: `n`, and a message to continue.
+
+    :param messages: returns the messages of a prompt.
+    """
+    parameters = {"continue_final_message": True, "add_generation_prompt": False}
+    return ChatRoute(capabilities, messages, supports_n=True, continue_parameters=parameters)

@@ -25,7 +25,7 @@ from autocog_openai.connection.errors import NotFoundError
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.streamed_completion import ServerToken
-from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.chat import ChatRoute, vllm_chat_route
 from autocog_openai.routes.generate import GenerateRoute, read_entry
 from autocog_openai.routes.listed_tokens import (
     build_listing,
@@ -139,8 +139,7 @@ class SglangDialect(ServerDialect):
         return GenerateRoute(capabilities, send_prompt, token_bytes)
 
     def chat_route(self, capabilities: ServerCapabilities, messages: Messages) -> ChatRoute:
-        parameters = {"continue_final_message": True, "add_generation_prompt": False}
-        return ChatRoute(capabilities, messages, supports_n=True, continue_parameters=parameters)
+        return vllm_chat_route(capabilities, messages)
 
     def _ends_text(self, body: Mapping[str, Any], token: int) -> bool:
         """Whether the text ends if the server is forced to write `token`."""

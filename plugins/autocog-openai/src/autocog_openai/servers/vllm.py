@@ -24,7 +24,7 @@ from autocog_openai.connection.constraint_forms import ConstraintForm
 from autocog_openai.connection.scorer import PositionAnswer, PositionRequest, Scorer
 from autocog_openai.connection.server_capabilities import ServerCapabilities
 from autocog_openai.connection.usage import usage_of
-from autocog_openai.routes.chat import ChatRoute
+from autocog_openai.routes.chat import ChatRoute, vllm_chat_route
 from autocog_openai.routes.completions import CompletionsRoute
 from autocog_openai.routes.listed_tokens import require_distribution
 from autocog_openai.routes.token_listing import first_listing
@@ -120,8 +120,7 @@ class VllmDialect(ServerDialect):
         return CompletionsRoute(capabilities, send_prompt, supports_n=True, parameters=parameters)
 
     def chat_route(self, capabilities: ServerCapabilities, messages: Messages) -> ChatRoute:
-        parameters = {"continue_final_message": True, "add_generation_prompt": False}
-        return ChatRoute(capabilities, messages, supports_n=True, continue_parameters=parameters)
+        return vllm_chat_route(capabilities, messages)
 
     def chat_prompt(
         self,
