@@ -48,7 +48,9 @@ def read_answer(sock: socket.socket) -> tuple[int, Any]:
         if line.lower().startswith(b"content-length:")
     )
     while len(body) < length:
-        body += sock.recv(length - len(body))
+        part = sock.recv(length - len(body))
+        assert part, f"the connection ended after {len(body)} of {length} bytes"
+        body += part
     return int(top.split()[1]), json.loads(body[:length])
 
 
