@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jevcompat.mock import MockConfig, Running
+from jevcompat.mock import MockConfig
 
 from autocog_core import CapabilityError
 from autocog_core.errors import AutocogError, ConfigError
@@ -17,6 +17,7 @@ from autocog_openai.decisions.protocol import DecisionQuestion
 from autocog_openai.decisions.routes import PROTOCOLS, ask, probe_decision_routes
 from tests.support.openai.servers.connect import Connect
 from tests.support.openai.servers.generic import Generic
+from tests.support.openai.servers.jevcompat_mock import Running
 from tests.support.openai.servers.openai_api import DECIDER, OpenAIServer
 from tests.support.openai.servers.system_one import PATH, SystemOneServer, with_route
 from tests.support.openai.servers.vllm import VLLM

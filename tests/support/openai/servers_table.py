@@ -230,7 +230,7 @@ def real(name: str) -> Address:
 @contextmanager
 def jevcompat_mock() -> Iterator[str]:
     """Run the mock of jevcompat, which has System One alone, and yield its URL."""
-    from jevcompat.mock import Running
+    from tests.support.openai.servers.jevcompat_mock import Running
 
     with Running() as running:
         yield running.url
