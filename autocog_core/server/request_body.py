@@ -68,7 +68,7 @@ def check_plain_data(value: Any, max_values: int = MAX_VALUES) -> Any:
                 message = f"has more than {max_values:,} values"
                 raise PydanticCustomError("too_many_values", "{message}", {"message": message})
             inner = entry.values() if isinstance(entry, dict) else entry
-            values += [(each, depth + 1) for each in inner]
+            values += [(member, depth + 1) for member in inner]
     return value
 
 

@@ -91,7 +91,9 @@ def as_prompt(prompt: PromptBody) -> PromptLike:
             pieces.append(TextPiece(piece.text, piece.special))
         elif isinstance(piece, TokenPieceBody):
             pieces.append(TokenPiece(tuple(piece.tokens)))
-    return Prompt(tuple(pieces)) if pieces else [each for each in prompt if isinstance(each, int)]
+    if pieces:
+        return Prompt(tuple(pieces))
+    return [token for token in prompt if isinstance(token, int)]
 
 
 class PromptsBody(ModelBody):
@@ -122,9 +124,9 @@ class PromptsBody(ModelBody):
         """Return, for each prompt or chat, the arguments that give it to a call of a model."""
         prompts = self.prompts if self.prompt is None else [self.prompt]
         chats = self.chats if self.messages is None else [self.messages]
-        given: list[dict[str, Any]] = [{"prompt": as_prompt(prompt)} for prompt in prompts or ()]
+        calls: list[dict[str, Any]] = [{"prompt": as_prompt(prompt)} for prompt in prompts or ()]
         for chat in chats or ():
-            given.append({"messages": [message.model_dump() for message in chat]})
+            calls.append({"messages": [message.model_dump() for message in chat]})
         if self.template_arguments is None:
-            return given
-        return [{**each, "template_arguments": self.template_arguments} for each in given]
+            return calls
+        return [{**call, "template_arguments": self.template_arguments} for call in calls]

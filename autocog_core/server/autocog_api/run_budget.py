@@ -21,16 +21,16 @@ class BudgetBody(Body):
     nodes: Positive | None = Field(default=None, description="Nodes of one path.")
 
 
-def run_budget(limits: ServerLimits, wanted: BudgetBody | None = None) -> Budget:
+def run_budget(limits: ServerLimits, requested: BudgetBody | None = None) -> Budget:
     """Return the budget of a run.
 
     :param limits: the limits of the server, which no client exceeds.
-    :param wanted: what the client asks for.
+    :param requested: what the client asks for.
     """
-    wanted = wanted or BudgetBody()
+    requested = requested or BudgetBody()
     return Budget(
-        tokens=wanted.tokens,
-        paths=min(wanted.paths or limits.paths, limits.paths),
-        seconds=min(wanted.seconds or limits.request_seconds, limits.request_seconds),
-        nodes=min(wanted.nodes or limits.nodes, limits.nodes),
+        tokens=requested.tokens,
+        paths=min(requested.paths or limits.paths, limits.paths),
+        seconds=min(requested.seconds or limits.request_seconds, limits.request_seconds),
+        nodes=min(requested.nodes or limits.nodes, limits.nodes),
     )

@@ -58,11 +58,12 @@ class DecidedQuestion:
 
         :param names: the names of the options, for log-probabilities by name; None for a list.
         """
-        logprobs: Any = self.logprobs
+        logprobs = self.logprobs
+        by_name = None
         if logprobs is not None and names is not None:
-            logprobs = dict(zip(names, logprobs, strict=True))
+            by_name = dict(zip(names, logprobs, strict=True))
         return {
-            "x_logprob": logprobs,
+            "x_logprob": by_name or logprobs,
             "x_label_mass": None if logprobs is None else label_mass(self.scores.scores),
             "x_exact": self.scores.exact,
             "x_reason": self.scores.reason,

@@ -8,12 +8,12 @@ import secrets
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self, get_args
 
 from autocog_core.automaton.templates.template import Template
 from autocog_core.errors import ConfigError, InputError, suggest
 from autocog_core.files import decode_text
-from autocog_core.server.decisions.question import Option, Question
+from autocog_core.server.decisions.question import Kind, Option, Question
 
 #: How options are scored: as whole texts, or as letters that stand for them.
 Method = Literal["text", "letter"]
@@ -193,9 +193,8 @@ def _listed() -> str:
 
 def _samples() -> list[Question]:
     options = (Option("a"), Option("b", "described"))
-    kinds: Any = ("predicate", "choice", "score")
     return [
         Question("question", kind, instructions, options)
-        for kind in kinds
+        for kind in get_args(Kind)
         for instructions in ("", "Which?")
     ]

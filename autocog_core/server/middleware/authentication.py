@@ -42,8 +42,8 @@ class Authentication:
         if key is None:
             return None
         digest = _digest(key)
-        found = [hmac.compare_digest(digest, valid) for valid in self._digests]
-        return found.index(True) if any(found) else None
+        matches = [hmac.compare_digest(digest, valid) for valid in self._digests]
+        return matches.index(True) if any(matches) else None
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         problem = Problem(

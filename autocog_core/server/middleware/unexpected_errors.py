@@ -41,7 +41,7 @@ class UnexpectedErrors:
         except Exception as error:
             problem = logged_problem(error, scope.get("autocog.request", ""))
             if is_started:
-                # The answer cannot be changed any more: the connection ends.
+                # The client has a part of an answer: the connection ends.
                 raise
         else:
             return

@@ -119,8 +119,7 @@ class App {
 
   async askFor(question, signal) {
     const start = performance.now();
-    const answers = await ask("v1/choose", requestBody(question), signal);
-    const answer = answers?.results ? answers.results[0] : answers;
+    const answer = (await ask("v1/choose", requestBody(question), signal))?.results?.[0];
     if (!Array.isArray(answer?.scores)) throw new ServerError("The answer holds no scores.");
     const seconds = (performance.now() - start) / 1000;
     const tokens = new Set(answer.scores.flatMap(
