@@ -72,6 +72,16 @@ def test_what_is_not_http_is_refused(url: str, request_bytes: bytes, status: int
             assert seconds_until_end(sock) < 5
 
 
+def test_a_body_with_two_lengths_ends_the_connection(url: str) -> None:
+    lengths = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    with connection(url) as sock:
+        sock.sendall(head("POST", "/v1/choose", {**JSON, **lengths}) + b"0\r\n\r\n")
+        sock.sendall(head("GET", "/health"))
+
+        assert read_answer(sock)[0] == 400
+        assert not sock.recv(1)
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /hea", head("GET", "/health")[:-2]])
 def test_headers_that_do_not_end_end_the_connection(url: str, sent: bytes) -> None:
     with connection(url) as sock:

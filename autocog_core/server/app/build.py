@@ -64,6 +64,8 @@ def create_app(
         middleware=_middleware(state, hosts),
         docs_url=None,
         redoc_url=None,
+        # A redirect would name the address without the TLS of a proxy.
+        redirect_slashes=False,
         default_response_class=JsonAnswer,
     )
     app.state.server = state

@@ -36,7 +36,8 @@ class RequestChecks:
         if problem is None:
             await self._app(scope, receive, send)
         else:
-            await error_response(scope["path"], problem)(scope, receive, send)
+            headers = {"Connection": "close"} if problem.code == "two_lengths" else None
+            await error_response(scope["path"], problem, headers)(scope, receive, send)
 
     def _check(self, scope: Scope) -> Problem | None:
         headers = scope["headers"]
@@ -47,6 +48,9 @@ class RequestChecks:
         if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
             text = f"the headers have more than {MAX_HEADER_BYTES:,} bytes"
             return Problem(431, text, "too_large_headers")
+        if _has_header(scope, b"transfer-encoding") and _has_header(scope, b"content-length"):
+            # A proxy may read the other one, and take what follows for a request of its own.
+            return Problem(400, "send Content-Length or Transfer-Encoding, not both", "two_lengths")
         if self._hosts:
             host = _host_name(_header(scope, b"host"))
             if host not in self._hosts:
@@ -58,6 +62,10 @@ class RequestChecks:
                 415, 'send JSON, with the header "Content-Type: application/json"', "not_json"
             )
         return None
+
+
+def _has_header(scope: Scope, name: bytes) -> bool:
+    return any(header == name for header, _ in scope["headers"])
 
 
 def _header(scope: Scope, name: bytes) -> str:

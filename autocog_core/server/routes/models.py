@@ -57,12 +57,12 @@ async def list_models(request: Request) -> ModelList:
         data=[_openai_model(state, name) for name in names],
         models=[
             SystemOneModel(name=name, description=_description(state, name), release_date=day)
-            for name in [*names, "jev-latest"]
+            for name in dict.fromkeys([*names, "jev-latest"])
         ],
     )
 
 
-@router.get("/v1/models/{name}")
+@router.get("/v1/models/{name:path}")
 async def get_model(request: Request, name: str) -> OpenAIModel:
     """Describe a model."""
     state: ServerState = request.app.state.server

@@ -47,7 +47,7 @@ class FingerprintAnswer(TypedDict):
     fingerprint: str
 
 
-@router.get("/v1/models/{name}/fingerprint")
+@router.get("/v1/models/{name:path}/fingerprint")
 async def fingerprint(name: str, calls: Calls) -> FingerprintAnswer:
     """Return the fingerprint of a model, which is loaded if it was not."""
     model = await calls.model(name)
