@@ -15,7 +15,7 @@ NAMES = ("org/name", "é x", "a/fingerprint/b")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("safe", ["", "/"])
 def test_a_model_is_found_by_any_name(name: str, safe: str) -> None:
-    with app_in_process({each: random_model for each in NAMES}) as client:
+    with app_in_process(dict.fromkeys(NAMES, random_model)) as client:
         path = f"/v1/models/{quote(name, safe=safe)}"
 
         assert client.get(path).json()["id"] == name
