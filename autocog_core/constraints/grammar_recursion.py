@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     | (?P<alias> ->\s*\w+ )
     | (?P<terminal> _?[A-Z][A-Z0-9_-]* )
     | (?P<rule> [!?]?_?[a-z][a-z0-9_-]* )
-    | (?P<attributes> \[[^\]\n"/]*=[^\]\n]*\] | \[(?:capture|lazy|suffix)\b[^\]\n]*\] )
+    | (?P<attributes> \[[^\[\]\n"/]*=[^\]\n]*\] | \[(?:capture|lazy|suffix)\b[^\]\n]*\] )
     | (?P<sign> [:|()\[\]] )
     """,
     re.VERBOSE,

@@ -22,7 +22,10 @@ MAX_RULES = 2_000
 #: Enough for a chain of MAX_RULES rules: it needs about 2 KiB each.
 STACK_BYTES = 64 << 20
 _stack_size_lock = threading.Lock()
-_RULE = re.compile(r"^\s*[?!]?\w+(?:\.-?\d+)?(?:\[[^\]\n]*\])?(?:\{[^}\n]*\})?\s*:", re.MULTILINE)
+# Blanks of one line alone: with those of many, the time would grow with the square of their number.
+_RULE = re.compile(
+    r"^[^\S\n]*[?!]?\w+(?:\.-?\d+)?(?:\[[^\]\n]*\])?(?:\{[^}\n]*\})?\s*:", re.MULTILINE
+)
 
 
 def check_size(source: str, kind: str) -> str:

@@ -11,6 +11,7 @@ from autocog_core.records.container_rules import read_array, read_object
 from autocog_core.records.document_check import refusal_of
 from autocog_core.records.merging import ANNOTATIONS, merge_schemas
 from autocog_core.records.parts import Document, Part, Scalar, Union, Values
+from autocog_core.records.pattern_regex import PatternError
 from autocog_core.records.references import complete_in_itself, resolve
 from autocog_core.records.scalar_rules import (
     NUMBER_KEYS,
@@ -19,7 +20,7 @@ from autocog_core.records.scalar_rules import (
     read_strings,
 )
 from autocog_core.records.unions import combine
-from autocog_core.records.value_rules import CHECKED_KEYS, conforms, distinct
+from autocog_core.records.value_rules import CHECKED_KEYS, check_rules, conforming, distinct
 
 #: Parts of a schema, each use of a reference counted.
 MAX_PARTS = 5_000
@@ -179,7 +180,12 @@ class SchemaReader:
             raise InputError("enum: expected a list of values", where=where)
         if len(values) > MAX_VALUES:
             raise InputError(f"enum has more than {MAX_VALUES:,} values", where=where)
-        values = distinct(value for value in values if conforms(value, schema))
+        check_rules(schema, where)
+        try:
+            values = distinct(conforming(values, schema))
+        except PatternError as error:
+            pattern = shorten(repr(schema["pattern"]))
+            raise InputError(f"pattern: {error}: {pattern}", where=where) from error
         if not values:
             raise InputError("enum: no value is valid", where=where)
         return Values(values=values)

@@ -46,6 +46,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "many items": ({"type": "array", "minItems": 21}, "max_items is 20; give a larger max_items"),
     "enum": ({"enum": []}, "enum: no value is valid"),
+    "type of enum": ({"enum": [1], "type": [[]]}, "type: expected a name, got"),
+    "length of enum": ({"enum": ["a"], "minLength": "1"}, "minLength: expected a whole number"),
+    "bound of enum": ({"enum": [1], "minimum": None}, "minimum: expected a number, got None"),
+    "pattern of enum": ({"enum": ["a"], "pattern": 1}, "pattern: expected a text"),
+    "wrong pattern": ({"enum": ["a"], "pattern": "(a"}, "the pattern is not valid: missing"),
     "enum of type": ({"enum": [1], "type": "string"}, "enum: no value is valid"),
     "forbidden": (
         {"properties": {"b": False}, "required": ["b"]},
