@@ -1,4 +1,4 @@
-"""Large constraints are refused or read in a time that grows with their size, not with its square."""
+"""Large constraints take a time that grows with their size, and not with its square."""
 
 from __future__ import annotations
 
