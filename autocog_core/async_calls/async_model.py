@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -152,38 +153,40 @@ class AsyncModel:
 
     async def stream(
         self, prompt: PromptLike | None = None, **arguments: Any
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Yield the text of one completion in pieces; see `Model.stream`.
 
         Closing the iterator ends the completion.
         """
+        async with aclosing(self.stream_completion(prompt, **arguments)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield piece
+
+    async def stream_completion(
+        self, prompt: PromptLike | None = None, **arguments: Any
+    ) -> AsyncGenerator[str | Completion, None]:
+        """Yield the text of one completion in pieces, and then the completion itself.
+
+        Closing the iterator ends the completion.
+
+        :param prompt: see `Model.stream`, also for the arguments and errors.
+        """
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
 
-        def put(piece: str | None) -> None:
+        def put(piece: str) -> None:
             loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-        def make(check: Callable[[str], None]) -> Completion:
-            def note(piece: str) -> None:
-                check(piece)
-                put(piece)
-
-            try:
-                return self._model.complete(prompt, on_text=note, **{"n": 1, **arguments})
-            finally:
-                put(None)
-
-        call = PlainCall(make)
-        self._add(call)
-        result = asyncio.wrap_future(call.future)
-        # A call that is never made puts no end.
-        result.add_done_callback(lambda _: pieces.put_nowait(None))
+        task = asyncio.ensure_future(self.complete(prompt, **{"n": 1, **arguments}, on_text=put))
+        # The pieces were put before: their callbacks run first.
+        task.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
             while (piece := await pieces.get()) is not None:
                 yield piece
-            await result
+            yield await task
         finally:
-            call.stop()
+            task.cancel()
 
     async def score(self, text: PromptLike, **options: Any) -> TextScore:
         """Return how likely a text is; see `Model.score`, also for its arguments and errors."""

@@ -88,6 +88,8 @@ def test_every_call_gives_what_the_blocking_call_gives() -> None:
             assert len(both.alternatives) == 1
             pieces = [piece async for piece in model.stream("It is", max_tokens=5)]
             assert "".join(pieces) == completed.text
+            *texts, last = [x async for x in model.stream_completion("It is", max_tokens=5)]
+            assert (texts, last) == (pieces, completed)
             assert await model.score("It is.", words=True) == blocking.score("It is.", words=True)
             tree = await model.run(automaton, {"question": "One"}, order="best_first")
             assert tree.best().fields == automaton.run(blocking, {"question": "One"}).best().fields

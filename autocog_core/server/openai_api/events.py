@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -30,26 +31,16 @@ async def stream_text(model: ServedModel, request: TextRequest) -> AsyncGenerato
     :param model: the model.
     :param request: a request for one text.
     """
-    loop = asyncio.get_running_loop()
-    pieces: asyncio.Queue[str | None] = asyncio.Queue()
-
-    def put(piece: str) -> None:
-        loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-    task = asyncio.ensure_future(
-        model.calls.complete(
-            request.to_complete, max_tokens=request.max_tokens, on_text=put, **request.arguments
-        )
+    completion = model.calls.stream_completion(
+        request.to_complete, max_tokens=request.max_tokens, **request.arguments
     )
-    # The pieces were put before: their callbacks run first.
-    task.add_done_callback(lambda _: pieces.put_nowait(None))
-    try:
-        while (piece := await pieces.get()) is not None:
-            yield piece
-        (written,) = await with_scores(model, request, await task)
-        yield written
-    finally:
-        task.cancel()
+    async with aclosing(completion) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, str):
+                yield piece
+            else:
+                (written,) = await with_scores(model, request, piece)
+                yield written
 
 
 async def begin_stream(
