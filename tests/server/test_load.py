@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.served import ServerProcess, serve_process
+from tests.support.served import serve_process, server_in_thread
 from tests.support.server_load import call_all, largest_difference, mixed_requests, texts_of
 
 
-def test_16_clients_get_the_answers_of_one(server: ServerProcess) -> None:
+def test_16_clients_get_the_answers_of_one() -> None:
     requests = mixed_requests(48)
+    with server_in_thread() as url:
+        answers = call_all(url, requests, 16)
 
-    answers = call_all(server.url, requests, 16)
-
-    expected = call_all(server.url, requests, 1)
+        expected = call_all(url, requests, 1)
     assert largest_difference(answers, expected) == 0
     for answer, alone in zip(answers, expected, strict=True):
         assert texts_of(answer) == texts_of(alone)
