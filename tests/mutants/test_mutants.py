@@ -390,7 +390,7 @@ def test_a_subclass_with_make_runs_the_suite(
     source = textwrap.dedent(SUITE).format(module=module, name=name)
     (tmp_path / "test_it.py").write_text(source)
     process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
