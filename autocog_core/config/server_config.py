@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from autocog_core.config.options import FilePath
 
@@ -51,6 +55,25 @@ class ServerLimits(BaseModel):
     shutdown_seconds: float = Field(default=30.0, ge=0)
 
 
+def _check_origin(origin: str) -> str:
+    """Return an origin as browsers send it: without a path, and in lower case."""
+    parts = urlsplit(origin.lower().removesuffix("/"))
+    if origin != "*" and (parts.geturl() != f"{parts.scheme}://{parts.netloc}" or not parts.netloc):
+        raise PydanticCustomError(
+            "origin", "expected an origin without a path, such as https://app.example"
+        )
+    return origin if origin == "*" else parts.geturl()
+
+
+def _check_host(host: str) -> str:
+    """Return the name of a host as it is compared: without brackets, port, and last dot."""
+    name = host.removeprefix("[").removesuffix("]").rstrip(".")
+    has_port = ":" in name and (name.count(":") == 1 or "]" in name)
+    if not name or has_port or set(name) & set("/@ "):
+        raise PydanticCustomError("host", "expected a name alone, such as api.example")
+    return name
+
+
 class ServerConfig(BaseModel):
     """The table `[server]`.
 
@@ -74,8 +97,8 @@ class ServerConfig(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8765, ge=0, le=65535)
     keys: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
+    origins: tuple[Annotated[str, AfterValidator(_check_origin)], ...] = ()
+    hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = ()
     programs: FilePath | None = None
     templates: dict[str, FilePath] = Field(default_factory=dict)
     access_log: str | None = None

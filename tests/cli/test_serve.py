@@ -85,13 +85,25 @@ def test_without_models_the_message_says_how_to_begin(run: Run, folder: Path) ->
     assert "no model is configured" in done.stderr
 
 
-def test_wrong_settings_in_the_config_file_are_named(run: Run, folder: Path) -> None:
-    (folder / "autocog.toml").write_text('[server]\nprot = 1\n[models.a]\nbackend = "random"\n')
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("prot = 1", 'server.prot: unknown key; did you mean "port"'),
+        ('origins = ["app.example"]', "server.origins.0: expected an origin without a path"),
+        ('origins = ["https://app.example/page"]', "server.origins.0: expected an origin"),
+        ('hosts = ["https://api.example"]', "server.hosts.0: expected a name alone"),
+        ('hosts = ["api.example:80"]', "server.hosts.0: expected a name alone"),
+    ],
+)
+def test_wrong_settings_in_the_config_file_are_named(
+    run: Run, folder: Path, setting: str, error: str
+) -> None:
+    (folder / "autocog.toml").write_text(f'[server]\n{setting}\n[models.a]\nbackend = "random"\n')
 
     done = run("serve")
 
     assert done.exit_code == 2
-    assert 'server.prot: unknown key; did you mean "port"' in done.stderr
+    assert error in done.stderr
 
 
 def test_the_access_log_has_a_line_of_json_for_each_request_and_no_prompt(folder: Path) -> None:

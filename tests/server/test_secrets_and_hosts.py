@@ -160,3 +160,8 @@ def test_what_shows_no_model_needs_no_key(with_keys: TestClient) -> None:
     assert with_keys.get("/health").status_code == 200
     # A browser asks in this way before a call (CORS).
     assert with_keys.options("/v1/models").status_code == 405
+
+
+def test_hosts_and_origins_are_compared_as_browsers_send_them() -> None:
+    config = ServerConfig(hosts=("[::1]", "api.example."), origins=("HTTPS://App.example/",))
+    assert (config.hosts, config.origins) == (("::1", "api.example"), ("https://app.example",))
