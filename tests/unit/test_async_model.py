@@ -67,8 +67,10 @@ class CountedModel(Model):
 
 @pytest.fixture(autouse=True)
 def no_threads_left() -> Iterator[None]:
+    # A server of other tests may have some.
+    before = set(threading.enumerate())
     yield
-    names = [thread.name for thread in threading.enumerate()]
+    names = [thread.name for thread in set(threading.enumerate()) - before]
     assert not [name for name in names if name.startswith("autocog-async")]
 
 
