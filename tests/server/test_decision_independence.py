@@ -43,6 +43,7 @@ def test_on_smollm2_in_float32_the_answers_are_equal_within_the_tolerance() -> N
     assert max(changes) <= FLOAT32_TOLERANCE
 
 
+@pytest.mark.soak
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_on_quantized_smollm2_isolated_answers_are_equal_to_the_last_bit() -> None:

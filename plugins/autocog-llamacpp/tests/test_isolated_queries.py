@@ -247,7 +247,7 @@ def test_quantized_choices_do_not_depend_on_history_and_company(smol_model: Mode
         choices = sorted({f" {text(2)}" for _ in range(drawn.randint(2, 3))})
         return (drawn.choice(states), TextPiece(f"{text(4)}?\nAnswer:")), choices
 
-    requests = [request() for _ in range(count(normal=20, soak=200))]
+    requests = [request() for _ in range(count(normal=10, soak=200))]
     together = smol_model.choose_many(*zip(*requests, strict=True), isolate=True)
     for index in drawn.sample(range(len(requests)), len(requests)):
         prompt, choices = requests[index]
